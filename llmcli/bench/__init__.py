@@ -1,0 +1,1 @@
+"""Floor 3: measurements as frozen dataclasses. Nothing is printed here."""

@@ -1,0 +1,315 @@
+"""What a safetensors file says it holds: names, dtypes, shapes and byte offsets, strictly checked.
+
+It reads headers only: it knows nothing of the numbers, of torch, or of what a model needs.
+
+The format: 8 bytes with the header's length N (little-endian), N bytes of JSON, then the tensors,
+one after the other without gap or overlap to the end of the file.
+https://github.com/huggingface/safetensors#format. Nothing is accepted here that the safetensors
+library refuses.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from llmcli.checkpoint.header_json import Fault, check_text, parse_object, short
+from llmcli.checkpoint.json_file import json_type, read_json_object
+from llmcli.checkpoint.regular_file import open_regular
+from llmcli.errors import InvalidModelError
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+MAX_HEADER_BYTES = 100_000_000  # the limit that the format itself sets
+MAX_INDEX_BYTES = 64 * 1024 * 1024
+
+BITS: Mapping[str, int] = {
+    "BOOL": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "U8": 8,
+    "I8": 8,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "C64": 64,
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+}
+
+_LENGTH_BYTES = 8
+_LIMIT = 2**64  # what the library's counters hold
+_SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}\.safetensors")
+_OTHER_WEIGHTS = ("*.bin", "*.gguf", "*.pth", "*.pt", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorHeader:
+    """One tensor as its file declares it; `start` and `stop` are byte offsets in that file, `file`
+    is the file's name in its folder."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+    file: str
+
+    @property
+    def nbytes(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def n_values(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Header:
+    """One file's header; `size` is the whole file's, in bytes."""
+
+    file: Path
+    size: int
+    tensors: dict[str, TensorHeader]
+    metadata: dict[str, str]
+
+
+def read_header(path: Path) -> Header:
+    """The header of one safetensors file. Raises InvalidModelError with the file and the reason."""
+    try:
+        file = open_regular(path)
+    except FileNotFoundError:
+        raise InvalidModelError(f"{path}: there is no such file") from None
+    with file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        try:
+            start = _read(file, min(size, 64))
+            stop = header_stop(start, size, path)
+            data = start[:stop] + _read(file, stop - len(start))
+        except OSError as error:
+            raise InvalidModelError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse_header(data, size, path)
+
+
+def header_stop(start: bytes, size: int, file: Path) -> int:
+    """Where the header ends and the tensors begin, in bytes, told from the file's first bytes.
+
+    `start` holds at least 8 bytes (64 help to tell what a wrong file really is), `size` is the
+    whole file's. Raises InvalidModelError where no header can be.
+    """
+    if size == 0:
+        raise InvalidModelError(f"{file}: the file is empty")
+    length = int.from_bytes(start[:_LENGTH_BYTES], "little")
+    if size < _LENGTH_BYTES:
+        reason = f"only {size} bytes long: a safetensors file has at least 8"
+    elif length == 0:
+        reason = "not a safetensors file: its header length is 0"
+    elif length > MAX_HEADER_BYTES:
+        reason = f"not a safetensors file: its header would be {length:,} bytes long"
+    elif length > size - _LENGTH_BYTES:
+        reason = f"the file is cut: its header ends at byte {length + 8:,}, the file at {size:,}"
+    else:
+        return _LENGTH_BYTES + length
+    kind = _kind(start)
+    if kind is not None:
+        raise InvalidModelError(f"{file}: {kind[0]}, not a safetensors file", hint=kind[1])
+    raise InvalidModelError(f"{file}: {reason}", hint="download the file again")
+
+
+def parse_header(data: bytes, size: int, file: Path) -> Header:
+    """The header in the first bytes of a file, wherever they came from.
+
+    `data` begins at the file's first byte and reaches at least to `header_stop`; `size` is the
+    whole file's, in bytes. Raises InvalidModelError with the file and the reason.
+    """
+    stop = header_stop(data[:64], size, file)
+    if len(data) < stop:
+        raise InvalidModelError(f"{file}: the file is cut: {len(data):,} of {stop:,} header bytes")
+    try:
+        entries = parse_object(data[_LENGTH_BYTES:stop])
+        metadata = _metadata(entries.pop("__metadata__", {}))
+        tensors = [_tensor(name, entry, stop, file.name) for name, entry in entries.items()]
+        _check_cover(tensors, stop, size)
+    except Fault as fault:
+        raise InvalidModelError(f"{file}: {fault}") from None
+    return Header(file, size, {tensor.name: tensor for tensor in tensors}, metadata)
+
+
+def read_folder(folder: Path) -> dict[str, TensorHeader]:
+    """Every tensor of a model folder, by name: from model.safetensors, or from the shards that
+    model.safetensors.index.json lists, whose headers must hold exactly what it says.
+
+    Raises InvalidModelError; also where the folder has neither.
+    """
+    if (folder / WEIGHTS).exists() or (folder / WEIGHTS).is_symlink():
+        return read_header(folder / WEIGHTS).tensors
+    if (folder / INDEX).exists() or (folder / INDEX).is_symlink():
+        return _read_shards(folder)
+    raise _no_weights(folder)
+
+
+def read_index(path: Path) -> dict[str, str]:
+    """Tensor name -> shard's file name, from a `model.safetensors.index.json`.
+
+    Every shard name is one plain component that ends in `.safetensors`: joined to the folder, it
+    cannot leave it. Raises InvalidModelError.
+    """
+    index = read_json_object(path, limit_bytes=MAX_INDEX_BYTES)
+    weight_map = index.get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise InvalidModelError(f"{path}: weight_map must be an object that names the shards")
+    for name, shard in weight_map.items():
+        if not isinstance(shard, str):
+            raise InvalidModelError(
+                f"{path}: the shard of tensor {short(name)} must be a file name, "
+                f"not {json_type(shard)}"
+            )
+        if not _SHARD_NAME.fullmatch(shard):
+            raise InvalidModelError(
+                f"{path}: the shard name {short(shard)} is not a plain *.safetensors file name"
+            )
+    return weight_map
+
+
+def _read_shards(folder: Path) -> dict[str, TensorHeader]:
+    weight_map = read_index(folder / INDEX)
+    tensors: dict[str, TensorHeader] = {}
+    for shard in sorted(set(weight_map.values())):
+        path = folder / shard
+        if not path.exists() and not path.is_symlink():
+            raise InvalidModelError(
+                f"{path}: this shard is missing, though {INDEX} lists it",
+                hint="download the model again",
+            )
+        for name, tensor in read_header(path).tensors.items():
+            listed = weight_map.get(name)
+            if listed != shard:
+                where = "does not list it" if listed is None else f"places it in {listed}"
+                raise InvalidModelError(f"{path}: holds tensor {short(name)}, but {INDEX} {where}")
+            tensors[name] = tensor
+    for name, shard in weight_map.items():
+        if name not in tensors:
+            raise InvalidModelError(
+                f"{folder / shard}: tensor {short(name)} is missing, though {INDEX} places it here"
+            )
+    return tensors
+
+
+def _no_weights(folder: Path) -> InvalidModelError:
+    message = f"{folder}: neither {WEIGHTS} nor {INDEX} is there"
+    try:
+        others = sorted({path.name for glob in _OTHER_WEIGHTS for path in folder.glob(glob)})
+        safetensors = sorted(path.name for path in folder.glob("*.safetensors"))
+    except OSError:
+        others, safetensors = [], []
+    if safetensors:
+        message += f" (it has {short(safetensors[0])})"
+    elif others:
+        return InvalidModelError(
+            f"{message} (it has {short(others[0])}, a format that llmcli does not read)",
+            hint="get the model in safetensors format, or convert it with the tool it came from",
+        )
+    return InvalidModelError(message)
+
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    """Up to `count` bytes; fewer only at the end of the file."""
+    chunks = []
+    while count > 0 and (chunk := file.read(count)):
+        chunks.append(chunk)
+        count -= len(chunk)
+    return b"".join(chunks)
+
+
+def _kind(start: bytes) -> tuple[str, str] | None:
+    """What a file that is no safetensors file seems to be, and what to do about it."""
+    text = start.lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer", "run `git lfs pull` in that folder, or download it again"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return (
+            "a web page",
+            "the server answered with a page instead of the file: download it again",
+        )
+    if text.startswith((b'{"', b"[{")):
+        return "a JSON text", "the server answered with a message instead of the file"
+    if start.startswith(b"GGUF"):
+        return "a GGUF file", "llmcli reads Hugging Face folders: get the safetensors version"
+    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        return (
+            "a PyTorch checkpoint (pickle)",
+            "pickles can run any code and are never opened: get the safetensors version",
+        )
+    return None
+
+
+def _metadata(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise Fault(f"__metadata__ must be an object, not {json_type(value)}")
+    for key, text in value.items():
+        if not isinstance(text, str):
+            raise Fault(f"__metadata__ {short(key)} must be a string, not {json_type(text)}")
+        check_text(key)
+        check_text(text)
+    return value
+
+
+def _tensor(name: str, entry: Any, data_start: int, file: str) -> TensorHeader:
+    check_text(name)
+    told = f"tensor {short(name)}"
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise Fault(f"{told} must have dtype, shape and data_offsets, and nothing else")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in BITS:
+        raise Fault(f"{told} has the unknown dtype {short(str(dtype))}")
+    if not isinstance(shape, list) or not all(type(width) is int for width in shape):
+        raise Fault(f"{told}: shape must be a list of whole numbers")
+    if not isinstance(offsets, list) or [type(offset) for offset in offsets] != [int, int]:
+        raise Fault(f"{told}: data_offsets must be two whole numbers")
+    n_bits = BITS[dtype]
+    # An overflow on the way is refused even where a later width is 0, as the library does.
+    for width in shape:
+        n_bits = _product(n_bits, width, told)
+    if n_bits % 8:
+        raise Fault(f"{told}: {list(shape)} values of {dtype} do not fill whole bytes")
+    start, stop = offsets
+    if start > stop or stop - start != n_bits // 8:
+        raise Fault(
+            f"{told}: data_offsets [{start}, {stop}] span {stop - start:,} bytes, "
+            f"{dtype} {short(str(shape))} needs {n_bits // 8:,}"
+        )
+    return TensorHeader(name, dtype, tuple(shape), data_start + start, data_start + stop, file)
+
+
+def _product(count: int, width: int, told: str) -> int:
+    if count * width >= _LIMIT:
+        raise Fault(f"{told}: its shape overflows")
+    return count * width
+
+
+def _check_cover(tensors: list[TensorHeader], data_start: int, size: int) -> None:
+    """The tensors must follow each other without hole or overlap, from the header to the end."""
+    position = data_start
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.start, tensor.stop)):
+        if tensor.start != position:
+            problem = "overlaps the one before it" if tensor.start < position else "follows a hole"
+            raise Fault(f"tensor {short(tensor.name)} {problem}")
+        position = tensor.stop
+    if position > size:
+        raise Fault(f"the file is cut: its tensors end at byte {position:,}, the file at {size:,}")
+    if position < size:
+        raise Fault(f"{size - position:,} bytes follow the last tensor")

@@ -1,0 +1,128 @@
+"""Headers + shards -> a filled Decoder; weights are mapped from disk and copied only to be fused.
+
+It knows nothing of how the decoder computes.
+"""
+
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from llmcli.checkpoint.headers import TensorHeader
+from llmcli.checkpoint.layout import Expected, by_target
+from llmcli.core.config import ModelConfig
+from llmcli.core.model import Decoder
+from llmcli.errors import InvalidModelError
+
+DTYPES: Mapping[str, torch.dtype] = {
+    "F32": torch.float32,
+    "BF16": torch.bfloat16,
+    "F16": torch.float16,
+    "F64": torch.float64,
+}
+
+
+class MappedFiles:
+    """The weight files of one folder, each mapped once, read-only as far as the disk goes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._maps: dict[str, mmap.mmap] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Not closed: tensors may view the pages. Each map goes with its last tensor.
+        self._maps.clear()
+
+    def tensor(self, header: TensorHeader) -> Tensor:
+        """The tensor on the CPU, in the file's dtype, sharing the file's pages."""
+        dtype = DTYPES.get(header.dtype)
+        if dtype is None:
+            raise InvalidModelError(
+                f"{header.file}: tensor {header.name} has dtype {header.dtype}, not supported here"
+            )
+        buffer = self._map(header.file)
+        count = header.nbytes // dtype.itemsize
+        if header.start % dtype.itemsize == 0:
+            flat = torch.frombuffer(buffer, dtype=dtype, count=count, offset=header.start)
+        else:  # old writers did not align: such a tensor is copied to be addressable
+            raw = torch.frombuffer(
+                buffer, dtype=torch.uint8, count=header.nbytes, offset=header.start
+            )
+            flat = raw.clone().view(dtype)
+        return flat.reshape(header.shape)
+
+    def release(self, header: TensorHeader) -> None:
+        """Give back the pages of a tensor that has been copied: it is not held twice."""
+        first = -(-header.start // mmap.PAGESIZE) * mmap.PAGESIZE
+        last = header.stop // mmap.PAGESIZE * mmap.PAGESIZE
+        if last > first and hasattr(mmap, "MADV_DONTNEED"):
+            self._map(header.file).madvise(mmap.MADV_DONTNEED, first, last - first)
+
+    def _map(self, name: str) -> mmap.mmap:
+        if name not in self._maps:
+            with (self._folder / name).open("rb") as file:
+                # ACCESS_COPY: torch wants writable memory; a write would never reach the file.
+                self._maps[name] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        return self._maps[name]
+
+
+def load_decoder(
+    folder: Path,
+    headers: Mapping[str, TensorHeader],
+    expected: Sequence[Expected],
+    config: ModelConfig,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    progress: Callable[[int], None] | None = None,
+) -> Decoder:
+    """A Decoder filled from the folder's weight files, ready to run.
+
+    Tensors that need no fusing, no conversion and no move stay mapped: loading them costs
+    nothing until they are read. `headers` and `expected` must have passed `check_tensors`.
+    `progress` is told the bytes of the file done with each step.
+    """
+    with torch.device("meta"):
+        decoder = Decoder(config)
+    state: dict[str, Tensor] = {}
+    with MappedFiles(folder) as files:
+        for target, parts in by_target(expected).items():
+            # Norms stay in fp32 whatever the rest is in: they are small, and sensitive.
+            wanted = torch.float32 if parts[0].component == "norms" else dtype
+            sources = [headers[part.name] for part in parts]
+            state[target] = _fill(files, sources, wanted, device)
+            if progress is not None:
+                progress(sum(source.nbytes for source in sources))
+    decoder.load_state_dict(state, strict=True, assign=True)
+    return decoder.requires_grad_(False).eval()
+
+
+def _fill(
+    files: MappedFiles, sources: list[TensorHeader], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    if len(sources) == 1:
+        mapped = files.tensor(sources[0])
+        tensor = mapped.to(device=device, dtype=dtype)
+        if tensor is not mapped:
+            files.release(sources[0])
+        return tensor
+    rows = sum(source.shape[0] for source in sources)
+    fused = torch.empty((rows, *sources[0].shape[1:]), dtype=dtype, device=device)
+    row = 0
+    for source in sources:
+        fused[row : row + source.shape[0]] = files.tensor(source)
+        files.release(source)
+        row += source.shape[0]
+    return fused

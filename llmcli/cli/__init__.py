@@ -1,0 +1,1 @@
+"""Floor 4: options, looks and exit codes. The only floor that prints."""

@@ -1,0 +1,83 @@
+"""The Typer app: its commands, and the one place where an exception becomes a line and a code.
+
+It knows nothing of what the commands do; each registers itself from its own module.
+"""
+
+import os
+import sys
+
+import typer
+
+from llmcli.cli import bench, chat, download, generate, inspect, models, tokenize
+from llmcli.cli.output import Output, set_up_streams
+from llmcli.errors import LlmcliError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="llmcli",
+    help="Talk to a local language model, see what is in its files, and measure it.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LLMCLI"},
+)
+for module in (chat, generate, inspect, bench, download, models, tokenize):
+    module.register(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from llmcli import __version__
+
+        Output().line(f"llmcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+    ),
+) -> None:
+    """Talk to a local language model, see what is in its files, and measure it."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and leave the process with its exit code (see `llmcli.errors`)."""
+    set_up_streams()
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code, having said on stderr what went wrong."""
+    debug = "--debug" in arguments or os.environ.get("LLMCLI_DEBUG", "0") not in ("", "0")
+    output = Output()
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except LlmcliError as error:
+        if debug:
+            raise
+        output.error(str(error), error.hint)
+        return error.exit_code
+    except typer.TyperException as error:
+        output.error(error.format_message(), "llmcli --help lists commands and options")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return 0
+    except OSError as error:
+        if debug:
+            raise
+        output.error(str(error))
+        return 1
+
+
+def _silence_stdout() -> None:
+    """The reader went away (`| head`): nothing more may be written, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

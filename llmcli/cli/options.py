@@ -1,0 +1,57 @@
+"""Options that several commands share, each declared once. It knows spellings, not meanings.
+
+Every option can also be set by the variable `LLMCLI_` + its name (`COMMAND` below sees to that).
+"""
+
+from typing import Annotated, Any
+
+import typer
+
+# Passed to every `app.command(**COMMAND)`.
+COMMAND: dict[str, Any] = {"context_settings": {"auto_envvar_prefix": "LLMCLI"}}
+
+Model = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        show_default=False,
+        help="demo, a folder, or org/name[@revision] on the hub. "
+        "Left out: $LLMCLI_MODEL, else SmolLM2-135M-Instruct, else demo.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notices or progress on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
+Revision = Annotated[
+    str | None,
+    typer.Option("--revision", metavar="REV", help="Branch, tag or commit on the hub."),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where to compute.")
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        metavar="auto|fp32|bf16|fp16",
+        help="auto: the checkpoint's own where the device computes it natively, else fp32.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="N", min=1, show_default="physical cores", help="CPU threads."
+    ),
+]
+ContextSize = Annotated[
+    int | None,
+    typer.Option(
+        "--ctx-size",
+        "-c",
+        metavar="N",
+        min=1,
+        show_default="the model's own",
+        help="Tokens of context at most.",
+    ),
+]

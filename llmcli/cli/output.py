@@ -1,0 +1,104 @@
+"""Streams and looks: what goes to stdout, what to stderr, and how text is made safe to show.
+
+It knows nothing of models; every command prints through one `Output`.
+"""
+
+import os
+import sys
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from llmcli.reports import to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Report = TypeVar("Report")
+
+# Format characters that join or select within a word or an emoji; every other one may reorder or
+# hide text on a terminal.
+_HARMLESS_FORMAT = frozenset("\u200c\u200d")
+
+
+def safe(text: str) -> str:
+    """`text` with everything that could steer a terminal shown as a visible escape.
+
+    Escaped: C0 and C1 controls but newline and tab, bidirectional and other invisible format
+    characters, lone surrogates. `\\x1b[2J` becomes the six visible characters `\\x1b[2J`.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t" or character in _HARMLESS_FORMAT or character.isprintable():
+        return character
+    if unicodedata.category(character) in ("Zs", "Co"):
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+@dataclass
+class Output:
+    """Where one command's words go: data to stdout, everything else to stderr."""
+
+    json: bool = False
+    quiet: bool = False
+    stdout: TextIO = field(default_factory=lambda: sys.stdout)
+    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether stdout is a terminal that a person reads."""
+        return self.stdout.isatty()
+
+    def console(self, *, stderr: bool = False) -> "Console":
+        """A Rich console on one of the two streams: plain and unwrapped where it is no terminal."""
+        from rich.console import Console
+
+        stream = self.stderr if stderr else self.stdout
+        console = Console(
+            file=stream,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=not stream.isatty(),
+        )
+        if not stream.isatty() and "COLUMNS" not in os.environ:
+            console.width = 200  # a pipe has no width: tables are never cut for it
+        return console
+
+    def emit(self, report: Report, render: "Callable[[Report], RenderableType]") -> None:
+        """One report on stdout: as a JSON document with `--json`, else as `render` draws it."""
+        if self.json:
+            self.line(to_json(report))
+        else:
+            self.console().print(render(report))
+
+    def line(self, text: str) -> None:
+        """One line of data on stdout, as it is."""
+        self.stdout.write(text + "\n")
+
+    def notice(self, text: str) -> None:
+        """One line for the person, on stderr, unless `--quiet`."""
+        if not self.quiet:
+            self.stderr.write(safe(text) + "\n")
+            self.stderr.flush()
+
+    def error(self, message: str, hint: str | None = None) -> None:
+        """`error: ...` and, where there is one, `hint: ...` on stderr."""
+        self.stderr.write(f"error: {safe(message)}\n")
+        if hint:
+            self.stderr.write(f"hint: {safe(hint)}\n")
+        self.stderr.flush()
+
+
+def set_up_streams() -> None:
+    """UTF-8 with replacement, whatever the locale says: model text is Unicode."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", errors="replace")

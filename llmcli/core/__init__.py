@@ -1,0 +1,1 @@
+"""Floor 0: the mathematics, over torch alone. It knows nothing of files, text or terminals."""

@@ -1,0 +1,87 @@
+"""The KV cache: keys and values of every position already computed, so that none is computed twice.
+
+It owns `length`, from which positions derive; it knows nothing of which tokens it holds.
+"""
+
+import torch
+from torch import Tensor
+
+from llmcli.core.config import ModelConfig
+
+_SMALLEST = 64
+
+
+class KVCache:
+    """Per layer keys and values of shape (B, K, capacity, D); grown by doubling.
+
+    Doubling stops at `limit`, where given: the context's end needs no room beyond it.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+        capacity: int = _SMALLEST,
+        limit: int | None = None,
+        batch: int = 1,
+    ) -> None:
+        self.length = 0
+        self.limit = limit
+        shape = (2, batch, config.n_kv_heads, capacity, config.d_head)
+        self._layers = [torch.empty(shape, dtype=dtype, device=device) for _ in config.layers]
+
+    @property
+    def capacity(self) -> int:
+        """Positions that fit before the next growth."""
+        return self._layers[0].shape[3]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated."""
+        return sum(layer.nbytes for layer in self._layers)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes that hold keys and values of `length` positions."""
+        return self.nbytes // self.capacity * self.length
+
+    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Write keys and values (B, K, T, D) of the next T positions; return all of the layer's,
+        (B, K, S, D). `length` moves only when `advance` is called, after the last layer: a pass
+        that is cut short leaves the cache as it was."""
+        stop = self.length + keys.shape[2]
+        if stop > self._layers[layer].shape[3]:
+            self._grow(stop)
+        both = self._layers[layer]
+        both[0, :, :, self.length : stop] = keys
+        both[1, :, :, self.length : stop] = values
+        return both[0, :, :, :stop], both[1, :, :, :stop]
+
+    def advance(self, count: int) -> None:
+        """Count `count` appended positions as held."""
+        self.length += count
+
+    def truncate(self, length: int) -> None:
+        """Forget every position from `length` on; keeps the room."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot truncate a cache of {self.length} positions to {length}")
+        self.length = length
+
+    def fork(self) -> "KVCache":
+        """An independent copy of what is held."""
+        twin = object.__new__(KVCache)
+        twin.length, twin.limit = self.length, self.limit
+        twin._layers = [layer.clone() for layer in self._layers]
+        return twin
+
+    def _grow(self, needed: int) -> None:
+        capacity = max(self.capacity * 2, needed)
+        if self.limit is not None:
+            capacity = max(min(capacity, self.limit), needed)
+        for index, old in enumerate(self._layers):
+            shape = (*old.shape[:3], capacity, old.shape[4])
+            new = old.new_empty(shape)
+            new[:, :, :, : self.length] = old[:, :, :, : self.length]
+            self._layers[index] = new

@@ -1,0 +1,59 @@
+"""Rotary position embedding: frequencies, their stretching, the rotation itself.
+
+It knows nothing of where a position comes from.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from llmcli.core.config import Rope
+
+
+def inverse_frequencies(rope: Rope, length: int, device: torch.device) -> Tensor:
+    """Radians that each pair of numbers turns per position, (dim / 2,) in fp32.
+
+    `length` is the number of positions in sight, which only dynamic scaling looks at.
+    """
+    theta = rope.theta
+    if rope.kind == "dynamic":
+        stretch = rope.factor * max(length, rope.original_context) / rope.original_context
+        theta *= (stretch - (rope.factor - 1)) ** (rope.dim / (rope.dim - 2))
+    exponents = torch.arange(0, rope.dim, 2, dtype=torch.int64, device=device).float() / rope.dim
+    frequencies = 1.0 / (theta**exponents)
+    if rope.kind == "linear":
+        return frequencies / rope.factor
+    if rope.kind == "llama3":
+        return _llama3(rope, frequencies)
+    return frequencies
+
+
+def _llama3(rope: Rope, frequencies: Tensor) -> Tensor:
+    """Llama 3.1's rule: waves longer than the low bound are slowed by `factor`, waves shorter than
+    the high bound are kept, and those between are blended linearly."""
+    wavelengths = 2 * math.pi / frequencies
+    turns = rope.original_context / wavelengths
+    share_kept = (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor)
+    share_kept = share_kept.clamp(0, 1)
+    return (1 - share_kept) * frequencies / rope.factor + share_kept * frequencies
+
+
+class Rotation:
+    """Cosines and sines for positions start .. start + T - 1, ready for every layer of one pass."""
+
+    def __init__(self, rope: Rope, start: int, count: int, like: Tensor) -> None:
+        frequencies = inverse_frequencies(rope, start + count, like.device)
+        positions = torch.arange(start, start + count, device=like.device).float()
+        angles = torch.outer(positions, frequencies)  # (T, dim / 2)
+        angles = torch.cat((angles, angles), dim=-1)  # (T, dim): halves, not neighbours, pair up
+        self.cos = angles.cos().to(like.dtype).unsqueeze(1)  # (T, 1, dim): over all heads
+        self.sin = angles.sin().to(like.dtype).unsqueeze(1)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rotate the first `dim` numbers of every head of x, (B, T, heads, D)."""
+        dim = self.cos.shape[-1]
+        if dim < x.shape[-1]:
+            return torch.cat((self(x[..., :dim]), x[..., dim:]), dim=-1)
+        first, second = x.chunk(2, dim=-1)
+        return x * self.cos + torch.cat((-second, first), dim=-1) * self.sin

@@ -1,0 +1,170 @@
+"""Logits -> the next token: stages as pure functions, and the Sampler that applies them in order.
+
+penalties, bias, temperature, top-k, top-p, min-p, draw. It knows nothing of text or of models.
+Every stage takes and returns logits (vocab_size,) in fp32; a token that a stage rules out has
+the logit -inf. Ties are broken by the lower id, so that the same logits always give the same token.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from llmcli.errors import GenerationError, UsageError
+
+NEVER = -100.0  # a bias this low forbids a token, as in the well-known HTTP API
+
+
+@dataclass(frozen=True)
+class SamplingSpec:
+    """How tokens are chosen. The defaults sample from the model's own distribution.
+
+    `top_k` 0 and `top_p` 1 and `min_p` 0 filter nothing; `temperature` 0 is greedy.
+    `repetition_penalty` divides positive and multiplies negative logits of tokens seen in the last
+    `repeat_last_n` of prompt and answer (-1: all; arXiv:1909.05858). `frequency_penalty` and
+    `presence_penalty` subtract per occurrence, and once, for tokens of the answer.
+    `logit_bias` maps ids to what is added: -100 never, +100 nearly always.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    repeat_last_n: int = -1
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: dict[int, float] = field(default_factory=dict)
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("temperature", 0 <= self.temperature < math.inf, "0 or more"),
+            ("top_k", self.top_k >= 0, "0 (off) or more"),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
+            ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
+            ("repetition_penalty", 0 < self.repetition_penalty < math.inf, "above 0"),
+            ("repeat_last_n", self.repeat_last_n >= -1, "-1 (all) or more"),
+            ("frequency_penalty", math.isfinite(self.frequency_penalty), "a number"),
+            ("presence_penalty", math.isfinite(self.presence_penalty), "a number"),
+        )
+        for name, holds, wanted in checks:
+            if not holds:
+                raise UsageError(f"{name} must be {wanted}, not {getattr(self, name)}")
+        for token, bias in self.logit_bias.items():
+            if not math.isfinite(bias):
+                raise UsageError(f"logit_bias of token {token} must be a number, not {bias}")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The chosen token and the logarithm of the model's own probability for it."""
+
+    token: int
+    logprob: float
+
+
+def penalize_repetition(logits: Tensor, seen: Sequence[int], penalty: float) -> Tensor:
+    """Make the tokens in `seen` less likely, however often each occurs."""
+    ids = torch.tensor(list(set(seen)))
+    old = logits[ids]
+    return logits.index_put((ids,), torch.where(old > 0, old / penalty, old * penalty))
+
+
+def penalize_counts(
+    logits: Tensor, answer: Sequence[int], frequency: float, presence: float
+) -> Tensor:
+    """Subtract `frequency` x count + `presence` from every token in `answer`."""
+    counts = Counter(answer)
+    ids = torch.tensor(list(counts))
+    penalties = torch.tensor(list(counts.values())) * frequency + presence
+    return logits.index_put((ids,), logits[ids] - penalties)
+
+
+def add_bias(logits: Tensor, bias: dict[int, float]) -> Tensor:
+    """Add each token's bias; -100 and below forbid it."""
+    ids = torch.tensor(list(bias))
+    values = [-math.inf if value <= NEVER else value for value in bias.values()]
+    return logits.index_put((ids,), logits[ids] + torch.tensor(values))
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Keep the `k` highest logits, exactly: among equals the lowest ids."""
+    if k >= logits.numel():
+        return logits
+    threshold = logits.topk(k).values[-1]
+    keep = logits > threshold
+    equal = (logits == threshold).nonzero().squeeze(1)
+    keep[equal[: k - int(keep.sum())]] = True
+    return logits.masked_fill(~keep, -math.inf)
+
+
+def keep_top_p(logits: Tensor, p: float) -> Tensor:
+    """Nucleus sampling (arXiv:1904.09751): keep the fewest tokens whose probabilities reach `p`."""
+    order = logits.argsort(descending=True, stable=True)
+    order = order[: int((logits > -math.inf).sum())]  # after top-k that is a short list
+    probabilities = torch.softmax(logits[order], dim=0)
+    before = probabilities.cumsum(0) - probabilities
+    cut = order[1:][before[1:] >= p]  # the first is always kept
+    return logits.index_fill(0, cut, -math.inf)
+
+
+def keep_min_p(logits: Tensor, p: float) -> Tensor:
+    """Keep tokens at least `p` times as probable as the best (arXiv:2407.01082)."""
+    return logits.masked_fill(logits < logits.max() + math.log(p), -math.inf)
+
+
+class Sampler:
+    """Draws tokens by one spec, with a random stream of its own."""
+
+    def __init__(self, spec: SamplingSpec) -> None:
+        self.spec = spec
+        self._random = torch.Generator()
+        if spec.seed is None:
+            self._random.seed()
+        else:
+            self._random.manual_seed(spec.seed)
+
+    def draw(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Draw:
+        """Choose the token that follows `prompt` + `answer` from logits (vocab_size,).
+
+        Raises GenerationError where the logits hold NaN or nothing is left to choose from.
+        """
+        logits = logits.float().cpu()
+        peak = logits.max()  # NaN if any is
+        if not math.isfinite(peak):
+            raise GenerationError(f"the model produced {float(peak)} at token {len(answer)}")
+        total = torch.logsumexp(logits, dim=0)
+        allowed = self._steer(logits, prompt, answer)
+        if not math.isfinite(allowed.max()):
+            raise GenerationError(f"no token is allowed at token {len(answer)}")
+        if self.spec.temperature == 0:
+            token = int(allowed.argmax())
+        else:
+            probabilities = torch.softmax(self._filter(allowed), dim=0)
+            token = int(torch.multinomial(probabilities, 1, generator=self._random))
+        return Draw(token, float(logits[token] - total))
+
+    def _steer(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
+        spec = self.spec
+        if spec.repetition_penalty != 1 and spec.repeat_last_n != 0:
+            seen = [*prompt, *answer]
+            seen = seen if spec.repeat_last_n < 0 else seen[-spec.repeat_last_n :]
+            if seen:
+                logits = penalize_repetition(logits, seen, spec.repetition_penalty)
+        if answer and (spec.frequency_penalty or spec.presence_penalty):
+            logits = penalize_counts(logits, answer, spec.frequency_penalty, spec.presence_penalty)
+        return add_bias(logits, spec.logit_bias) if spec.logit_bias else logits
+
+    def _filter(self, logits: Tensor) -> Tensor:
+        spec = self.spec
+        # The best is moved to 0 first: a tiny temperature then gives -inf, never NaN.
+        logits = (logits - logits.max()) / spec.temperature
+        if spec.top_k:
+            logits = keep_top_k(logits, spec.top_k)
+        if spec.top_p < 1:
+            logits = keep_top_p(logits, spec.top_p)
+        return keep_min_p(logits, spec.min_p) if spec.min_p else logits

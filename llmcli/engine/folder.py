@@ -1,0 +1,57 @@
+"""A model folder, checked: everything that can be wrong is found before torch is imported.
+
+The order is cheapest first: config, headers, shapes, tokenizer, template. It loads no weights.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmcli.checkpoint.config_json import ModelDescription, read_description
+from llmcli.checkpoint.headers import TensorHeader, read_folder
+from llmcli.checkpoint.layout import Expected, check_tensors
+from llmcli.checkpoint.store import Source
+from llmcli.checkpoint.template import ChatTemplate, stop_ids
+from llmcli.checkpoint.tokenizer import Tokenizer
+from llmcli.errors import InvalidModelError
+
+
+@dataclass(frozen=True)
+class CheckedFolder:
+    """A folder whose parts agree with each other. `unclaimed` names tensors that the family does
+    not know; they are ignored, and the user should be told."""
+
+    name: str
+    folder: Path
+    description: ModelDescription
+    headers: Mapping[str, TensorHeader]
+    expected: list[Expected]
+    unclaimed: list[str]
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    stop_ids: frozenset[int]
+
+
+def check_folder(source: Source) -> CheckedFolder:
+    """Raises InvalidModelError for whatever is missing, damaged, contradictory or unsupported."""
+    if source.kind == "file":
+        raise InvalidModelError(
+            f"{source.name}: one file of weights cannot run by itself",
+            hint="name the folder that also holds config.json and tokenizer.json",
+        )
+    description = read_description(source.folder)
+    headers = read_folder(source.folder)
+    expected, unclaimed = check_tensors(description.family, description.config, headers)
+    tokenizer = Tokenizer.load(source.folder, description.config.vocab_size)
+    template = ChatTemplate.load(source.folder, tokenizer)
+    return CheckedFolder(
+        name=source.name,
+        folder=source.folder,
+        description=description,
+        headers=headers,
+        expected=expected,
+        unclaimed=unclaimed,
+        tokenizer=tokenizer,
+        template=template,
+        stop_ids=stop_ids(source.folder, tokenizer, template),
+    )

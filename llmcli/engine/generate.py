@@ -1,0 +1,188 @@
+"""Prompt ids in, a stream of Steps out: prefill once, then decode token by token.
+
+It knows nothing of conversations or terminals.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from llmcli.core.cache import KVCache
+from llmcli.core.model import Decoder
+from llmcli.core.sampling import Draw, Sampler, SamplingSpec
+from llmcli.engine.prefix import HeldPrefix
+from llmcli.engine.session import Model
+from llmcli.engine.stops import StopFilter
+from llmcli.engine.timings import Clock, Timings
+from llmcli.errors import PromptError
+
+PREFILL_CHUNK = 512
+
+FinishReason = Literal["stop", "length", "context", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One generated token. `text` is what became showable with it: perhaps nothing, never half a
+    character. `logprob` is the logarithm of the model's own probability, before any sampling
+    setting. `finish` says why this token is the last, and is None before."""
+
+    token: int
+    text: str
+    logprob: float
+    index: int
+    finish: FinishReason | None
+
+
+@torch.inference_mode()
+def prefill(
+    decoder: Decoder, ids: Sequence[int], cache: KVCache | None, *, chunk: int = PREFILL_CHUNK
+) -> Tensor:
+    """Run `ids`, after what the cache holds -> logits (vocab_size,) of the last one.
+
+    In chunks, which bound the memory of activations; without a cache in one pass.
+    """
+    rows = torch.tensor(ids, dtype=torch.int64, device=decoder.device).unsqueeze(0)  # (1, T)
+    for part in rows.split(chunk if cache is not None else len(ids), dim=1):
+        hidden = decoder.hidden(part, cache)
+    return decoder.unembed(hidden[0, -1])
+
+
+@torch.inference_mode()
+def decode(decoder: Decoder, token: int, cache: KVCache) -> Tensor:
+    """Run one token after what the cache holds -> logits (vocab_size,) of what follows it."""
+    row = torch.tensor([[token]], dtype=torch.int64, device=decoder.device)
+    return decoder.unembed(decoder.hidden(row, cache)[0, -1])
+
+
+class Generation:
+    """One request. Iterate it once for its Steps; its results may be read at any time.
+
+    With `held`, the tokens that it shares with the new prompt are not computed again, and it
+    holds prompt and answer afterwards. With `use_cache` off every step recomputes the whole text.
+    `started_ns` is when the user asked (`perf_counter_ns`), where that was before.
+    Raises PromptError for a prompt without a token, or with no room left for one.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        prompt_ids: Sequence[int],
+        sampling: SamplingSpec,
+        *,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        held: HeldPrefix | None = None,
+        use_cache: bool = True,
+        started_ns: int | None = None,
+    ) -> None:
+        self._check(model, prompt_ids, sampling)
+        self.model, self.prompt_ids, self.sampling = model, list(prompt_ids), sampling
+        self.token_ids: list[int] = []
+        self.text = ""
+        self.finish_reason: FinishReason | None = None
+        self.cached_tokens = 0
+        self._held = held or (HeldPrefix(model.new_cache()) if use_cache else None)
+        self._sampler = Sampler(sampling)
+        self._stream, self._stops = model.tokenizer.stream(), StopFilter(stop)
+        self._room = model.context - len(self.prompt_ids)
+        self._limit = self._room if max_tokens is None else min(max_tokens, self._room)
+        self._clock = Clock(model.synchronize)
+        self._clock.tokenized = self._clock.started
+        if started_ns is not None:
+            self._clock.started = started_ns
+
+    def __iter__(self) -> Iterator[Step]:
+        logits = self._prefill()
+        for index in range(self._limit):
+            draw = self._draw(logits)
+            step = self._step(draw, index)
+            yield step
+            if step.finish is not None:
+                return
+            logits = self._forward(draw.token)
+
+    def interrupt(self) -> str:
+        """End here, keeping what was said; returns text that was still held back."""
+        self.finish_reason = "interrupted"
+        rest = self._stops.flush()
+        self.text += rest
+        return rest
+
+    def timings(self) -> Timings:
+        """What it took so far."""
+        cache = self._held.cache if self._held is not None else None
+        return self._clock.report(
+            load_s=self.model.load_s,
+            prompt_tokens=len(self.prompt_ids),
+            cached_tokens=self.cached_tokens,
+            kv_bytes=cache.used_bytes if cache is not None else 0,
+            kv_bytes_per_token=self.model.kv_bytes_per_token,
+            peak_device_bytes=self.model.peak_device_bytes(),
+        )
+
+    @staticmethod
+    def _check(model: Model, prompt_ids: Sequence[int], sampling: SamplingSpec) -> None:
+        if not prompt_ids:
+            raise PromptError(
+                "the prompt is empty, and this model has no begin-of-text token to start from"
+            )
+        if len(prompt_ids) >= model.context:
+            raise PromptError(
+                f"the prompt is {len(prompt_ids):,} tokens long; with room for an answer the "
+                f"context of {model.context:,} holds {model.context - 1:,}",
+                hint="shorten it, or raise --ctx-size if the model allows more",
+            )
+        for token in sampling.logit_bias:
+            model.check_token(token)
+
+    def _prefill(self) -> Tensor:
+        start = perf_counter_ns()
+        if self._held is None:
+            logits = prefill(self.model.decoder, self.prompt_ids, None)
+        else:
+            self.cached_tokens = self._held.reuse(self.prompt_ids)
+            new = self.prompt_ids[self.cached_tokens :]
+            logits = prefill(self.model.decoder, new, self._held.cache)
+            self._held.extend(new)
+        self._clock.prefill = self._clock.since(start)
+        return logits
+
+    def _forward(self, token: int) -> Tensor:
+        start = perf_counter_ns()
+        if self._held is None:
+            logits = prefill(self.model.decoder, [*self.prompt_ids, *self.token_ids], None)
+        else:
+            logits = decode(self.model.decoder, token, self._held.cache)
+            self._held.extend([token])
+        self._clock.forwards.append(self._clock.since(start))
+        return logits
+
+    def _draw(self, logits: Tensor) -> Draw:
+        start = perf_counter_ns()
+        draw = self._sampler.draw(logits, self.prompt_ids, self.token_ids)
+        self._clock.samples.append(self._clock.since(start))
+        self.token_ids.append(draw.token)
+        return draw
+
+    def _step(self, draw: Draw, index: int) -> Step:
+        start = perf_counter_ns()
+        shown, by_text = "", False
+        by_token = draw.token in self.model.stop_ids
+        if not by_token:
+            shown, by_text = self._stops.push(self._stream.push(draw.token))
+        finish: FinishReason | None = None
+        if by_token or by_text:
+            finish = "stop"
+        elif index + 1 == self._limit:
+            finish = "context" if self._limit == self._room else "length"
+        if finish is not None and not by_text:
+            shown += self._stops.push(self._stream.flush())[0] + self._stops.flush()
+        self.text += shown
+        self.finish_reason = finish
+        self._clock.detokenize += perf_counter_ns() - start
+        return Step(draw.token, shown, draw.logprob, index, finish)

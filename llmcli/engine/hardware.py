@@ -1,0 +1,109 @@
+"""Where to compute and in which numbers, and whether a model fits there.
+
+It knows devices and sizes, and nothing of what is computed.
+"""
+
+import math
+from pathlib import Path
+
+import torch
+
+from llmcli.engine.folder import CheckedFolder
+from llmcli.errors import OutOfMemoryError, UsageError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}
+
+GIB = 1024**3
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` -> a device that is there. Raises UsageError otherwise."""
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind == "cpu" and not index:
+        return torch.device("cpu")
+    if kind != "cuda" or (index and not index.isdecimal()) or name.endswith(":"):
+        raise UsageError(f"--device must be auto, cpu, cuda or cuda:N, not {name!r}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(index or 0) >= count:
+        raise UsageError(f"--device {name}: this machine has {count} CUDA devices")
+    return torch.device("cuda", int(index or 0))
+
+
+def choose_dtype(name: str, stored: str, device: torch.device) -> torch.dtype:
+    """`auto` is the `stored` dtype ("BF16", ...) where the device computes in it natively."""
+    if name == "auto":
+        own = _STORED.get(stored, "fp32")
+        return DTYPES[own] if own in native_dtypes(device) else torch.float32
+    if name not in DTYPES:
+        raise UsageError(f"--dtype must be auto, {', '.join(DTYPES)}, not {name!r}")
+    return DTYPES[name]
+
+
+def native_dtypes(device: torch.device) -> frozenset[str]:
+    """The dtypes in which the device has arithmetic of its own; others are emulated, slowly."""
+    if device.type == "cuda":
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return frozenset({"fp32", "fp16", "bf16"} if bf16 else {"fp32", "fp16"})
+    flags = _cpu_flags()
+    native = {"fp32"}
+    if flags & {"avx512_bf16", "amx_bf16", "bf16"}:
+        native.add("bf16")
+    if flags & {"avx512_fp16", "amx_fp16", "asimdhp"}:
+        native.add("fp16")
+    return frozenset(native)
+
+
+def _cpu_flags() -> set[str]:
+    """The CPU's features as Linux lists them; empty where that list is not to be had."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.lower().startswith(("flags", "features")):
+                return set(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return set()
+
+
+def refuse_if_too_large(checked: CheckedFolder, dtype: torch.dtype, device: torch.device) -> None:
+    """Raises OutOfMemoryError, with the numbers, where the weights alone do not fit."""
+    needed = sum(math.prod(tensor.shape) for tensor in checked.expected) * dtype.itemsize
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory_bytes()
+    if free is not None and needed > free:
+        smaller = "try --dtype bf16" if dtype == torch.float32 else "try a smaller model"
+        raise OutOfMemoryError(
+            f"{checked.name}: the weights take {needed / GIB:.1f} GiB in "
+            f"{str(dtype).removeprefix('torch.')}, and {free / GIB:.1f} GiB are free on {device}",
+            hint=smaller,
+        )
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that this process may still take: the system's, within its cgroup's limit."""
+    room = [value for value in (_system_available(), _cgroup_available()) if value is not None]
+    return min(room, default=None)
+
+
+def _system_available() -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def _cgroup_available() -> int | None:
+    root = Path("/sys/fs/cgroup")
+    for limit, usage in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            return int((root / limit).read_text()) - int((root / usage).read_text())
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return None

@@ -1,0 +1,110 @@
+"""A model folder -> a Model ready to run, checked in the order in which failing is cheapest.
+
+It knows nothing of generation or conversation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from llmcli.checkpoint.config_json import ModelDescription
+from llmcli.checkpoint.template import ChatTemplate
+from llmcli.checkpoint.tokenizer import Tokenizer
+from llmcli.checkpoint.weights import load_decoder
+from llmcli.core.cache import KVCache
+from llmcli.core.model import Decoder
+from llmcli.engine.folder import CheckedFolder
+from llmcli.engine.hardware import choose_device, choose_dtype, refuse_if_too_large
+from llmcli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Model:
+    """A decoder with the tokenizer, chat template and stop ids that belong to it."""
+
+    name: str
+    folder: Path
+    description: ModelDescription
+    decoder: Decoder
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    stop_ids: frozenset[int]
+    context: int
+    load_s: float
+
+    def new_cache(self) -> KVCache:
+        """An empty KV cache that may grow to the context's end."""
+        return self.decoder.new_cache(limit=self.context)
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes that one token adds to the cache, from the config."""
+        return self.decoder.config.kv_values_per_token() * self.decoder.dtype.itemsize
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that was asked of it."""
+        if self.decoder.device.type == "cuda":
+            torch.cuda.synchronize(self.decoder.device)
+
+    def peak_device_bytes(self) -> int | None:
+        """The most device memory held so far; None on the CPU."""
+        if self.decoder.device.type != "cuda":
+            return None
+        return torch.cuda.max_memory_allocated(self.decoder.device)
+
+    def check_token(self, token: int) -> None:
+        """Raises UsageError for an id that is not in the vocabulary."""
+        size = self.decoder.config.vocab_size
+        if not 0 <= token < size:
+            raise UsageError(f"token {token} is not in the vocabulary of {size:,} tokens")
+
+
+def load(
+    checked: CheckedFolder,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    context: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Model:
+    """Load a folder that has passed `check_folder`.
+
+    `dtype` "auto" is the checkpoint's own where the device computes in it natively, else fp32.
+    Raises UsageError for a device or context that cannot be, OutOfMemoryError before anything
+    is allocated.
+    """
+    start = perf_counter()
+    config = checked.description.config
+    if context is not None and context > config.context:
+        raise UsageError(
+            f"--ctx-size {context:,} exceeds the model's context of {config.context:,}"
+        )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    where = choose_device(device)
+    kind = choose_dtype(dtype, checked.headers[checked.expected[0].name].dtype, where)
+    refuse_if_too_large(checked, kind, where)
+    decoder = load_decoder(
+        checked.folder,
+        checked.headers,
+        checked.expected,
+        config,
+        dtype=kind,
+        device=where,
+        progress=progress,
+    )
+    return Model(
+        name=checked.name,
+        folder=checked.folder,
+        description=checked.description,
+        decoder=decoder,
+        tokenizer=checked.tokenizer,
+        template=checked.template,
+        stop_ids=checked.stop_ids,
+        context=context or config.context,
+        load_s=perf_counter() - start,
+    )

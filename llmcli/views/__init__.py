@@ -1,0 +1,1 @@
+"""Floor 3: facts about a model as frozen dataclasses. Nothing is printed here."""

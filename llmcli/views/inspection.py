@@ -1,0 +1,212 @@
+"""Everything that `inspect` tells of a model folder or of one file, from config.json and headers.
+
+It reads no weights, imports no torch, and knows nothing of how the report is shown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from llmcli.checkpoint.config_json import ModelDescription, read_description
+from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
+from llmcli.checkpoint.layout import check_tensors, expected_tensors
+from llmcli.checkpoint.store import Source
+from llmcli.core.config import ModelConfig
+from llmcli.errors import InvalidModelError
+from llmcli.views.components import Component, Totals, count_components, count_totals
+from llmcli.views.inventory import Group, StoredTensor, fold, name_tensors
+from llmcli.views.memory import KVCacheMemory, kv_cache_memory
+
+# The header's spellings -> those of `--dtype`; others are shown in lower case.
+_DTYPES = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F64": "fp64"}
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Who shares keys and values with whom: `sharing` query heads use one KV head, and the KV
+    cache is smaller by that factor. `head_dim` is one head's width."""
+
+    kind: str
+    query_heads: int
+    kv_heads: int
+    head_dim: int
+    sharing: int
+
+
+@dataclass(frozen=True)
+class Reused:
+    """A tensor that the model has and the files do not: it is another one."""
+
+    name: str
+    concept: str
+    reuses: str
+
+
+@dataclass(frozen=True)
+class ReadFrom:
+    """Where the report comes from, and what it cost: network requests, and bytes of headers."""
+
+    kind: str
+    requests: int
+    bytes_read: int
+    commit: str | None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One model, or one file. What only a config.json tells is None where there is none.
+
+    `dtype` is the one that holds the most values. `groups` are the `tensors`, folded.
+    """
+
+    schema: ClassVar[str] = "inspect/1"
+
+    model: str
+    family: str | None
+    dtype: str | None
+    context: int | None
+    vocab_size: int | None
+    tied: bool | None
+    attention: Attention | None
+    kv_cache: KVCacheMemory | None
+    totals: Totals
+    components: tuple[Component, ...]
+    groups: tuple[Group, ...]
+    tensors: tuple[StoredTensor, ...]
+    reused: tuple[Reused, ...]
+    warnings: tuple[str, ...]
+    source: ReadFrom
+
+
+def inspect(source: Source) -> Inspection:
+    """Read the headers, and hold them against config.json.
+
+    A folder whose config.json is missing, unsupported or contradicted by the tensors raises
+    InvalidModelError; one file is listed whatever lies beside it.
+    """
+    if source.kind == "file":
+        return _inspect_file(source)
+    try:
+        description = read_description(source.folder)
+        headers = read_folder(source.folder)
+        _, unclaimed = check_tensors(description.family, description.config, headers)
+    except InvalidModelError as error:
+        raise _with_way_out(error, source.folder) from None
+    return _report(source, headers, description, _warnings(description, headers, unclaimed))
+
+
+def _inspect_file(source: Source) -> Inspection:
+    path = Path(source.name)
+    headers: Mapping[str, TensorHeader] = read_header(path).tensors
+    try:
+        description = read_description(path.parent)
+    except InvalidModelError as error:
+        if not (path.parent / "config.json").exists():
+            return _report(source, headers, None, [])
+        return _report(source, headers, None, [f"config.json is left aside: {error}"])
+    expected = expected_tensors(description.family, description.config)
+    shapes = {tensor.name: tensor.shape for tensor in expected}
+    warnings = [
+        f"tensor {name} is {list(header.shape)}, config.json says {list(shapes[name])}"
+        for name, header in headers.items()
+        if name in shapes and header.shape != shapes[name]
+    ]
+    missing = sum(name not in headers for name in shapes)
+    if missing:
+        warnings.append(
+            f"{missing:,} of the {len(shapes):,} tensors that config.json asks for are not in this "
+            "file: counts are of the file, not of the model"
+        )
+    return _report(source, headers, description, warnings)
+
+
+def _report(
+    source: Source,
+    headers: Mapping[str, TensorHeader],
+    description: ModelDescription | None,
+    warnings: list[str],
+) -> Inspection:
+    config = None if description is None else description.config
+    tied = None if config is None else config.tied
+    tensors = name_tensors(headers, description)
+    components = count_components(tensors, tied=tied)
+    return Inspection(
+        model=source.name,
+        family=None if description is None else description.family.model_type,
+        dtype=_main_dtype(tensors),
+        context=None if config is None else config.context,
+        vocab_size=None if config is None else config.vocab_size,
+        tied=tied,
+        attention=None if config is None else _attention(config),
+        kv_cache=None if config is None else kv_cache_memory(config),
+        totals=count_totals(tensors, components, tied=tied),
+        components=components,
+        groups=fold(tensors),
+        tensors=tensors,
+        reused=() if description is None else _reused(description, headers),
+        warnings=tuple(warnings),
+        source=ReadFrom(source.kind, 0, _header_bytes(headers), source.commit),
+    )
+
+
+def _warnings(
+    description: ModelDescription, headers: Mapping[str, TensorHeader], unclaimed: list[str]
+) -> list[str]:
+    warnings = []
+    if unclaimed:
+        named = ", ".join(unclaimed[:3]) + (", ..." if len(unclaimed) > 3 else "")
+        count = "1 tensor is" if len(unclaimed) == 1 else f"{len(unclaimed):,} tensors are"
+        family = description.family.model_type
+        warnings.append(f"{count} unknown to the family {family}, counted as other: {named}")
+    head = f"{description.family.names['head']}.weight"
+    if description.config.tied and head in headers:
+        warnings.append(f"{head} is stored, though config.json ties it to W_E: counted once")
+    return warnings
+
+
+def _with_way_out(error: InvalidModelError, folder: Path) -> InvalidModelError:
+    """The same error, with a hint at how to list what the files do hold."""
+    file = next(iter(sorted(folder.glob("*.safetensors"))), None)
+    if file is not None and not str(error).startswith(str(file)):
+        listing = f"to list one file alone: llmcli inspect {file}"
+        error.hint = f"{error.hint}; {listing}" if error.hint else listing
+    return error
+
+
+def _attention(config: ModelConfig) -> Attention:
+    return Attention(
+        kind=config.attention_kind,
+        query_heads=config.n_heads,
+        kv_heads=config.n_kv_heads,
+        head_dim=config.d_head,
+        sharing=config.n_heads // config.n_kv_heads,
+    )
+
+
+def _reused(
+    description: ModelDescription, headers: Mapping[str, TensorHeader]
+) -> tuple[Reused, ...]:
+    names = description.family.names
+    head, embedding = f"{names['head']}.weight", f"{names['embed']}.weight"
+    if not description.config.tied or head in headers or embedding not in headers:
+        return ()
+    return (Reused(head, "W_unembed", embedding),)
+
+
+def _main_dtype(tensors: tuple[StoredTensor, ...]) -> str | None:
+    counts: dict[str, int] = {}
+    for tensor in tensors:
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.parameters
+    if not counts:
+        return None
+    dtype = max(counts, key=lambda name: counts[name])
+    return _DTYPES.get(dtype, dtype.lower())
+
+
+def _header_bytes(headers: Mapping[str, TensorHeader]) -> int:
+    """The tensors follow the header, so each file's first tensor begins where its header ends."""
+    starts: dict[str, int] = {}
+    for header in headers.values():
+        starts[header.file] = min(header.start, starts.get(header.file, header.start))
+    return sum(starts.values())

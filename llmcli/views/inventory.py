@@ -1,0 +1,217 @@
+"""The tensors of a checkpoint in natural order, named by concept, equal layers folded into one.
+
+It works from headers alone: it reads no numbers, and knows nothing of how the list is shown.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from llmcli.checkpoint.config_json import ModelDescription
+from llmcli.checkpoint.headers import TensorHeader
+from llmcli.checkpoint.layout import Expected, expected_tensors
+from llmcli.core.config import ModelConfig
+
+# The first component of a name that is a plain number is taken for the layer: `h.3.attn.weight`.
+_LAYERED = re.compile(r"(?:(.*?)\.)?(0|[1-9][0-9]{0,8})\.(.+)", re.DOTALL)
+_DIGITS = re.compile(r"([0-9]{1,18})")
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor of the files. `concept` is None where nothing says what it is; `heads` is how many
+    heads lie side by side in it and how wide each is; `parameters` counts its values, `bytes` what
+    they take in the file."""
+
+    name: str
+    concept: str | None
+    layer: int | None
+    component: str
+    shape: tuple[int, ...]
+    dtype: str
+    heads: tuple[int, int] | None
+    parameters: int
+    bytes: int
+    file: str
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """What one tensor is in each layer of a group. `name` is relative to the layer; `differs` says
+    that other layers of the same stack have no such row; counts are for one layer."""
+
+    name: str
+    concept: str | None
+    shape: tuple[int, ...]
+    dtype: str
+    heads: tuple[int, int] | None
+    parameters: int
+    bytes: int
+    files: tuple[str, ...]
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive layers `layers` (first, last) with equal names, dtypes and shapes, or tensors
+    outside of any stack of layers, where `name` and `layers` are None. Totals are for all layers.
+    """
+
+    name: str | None
+    layers: tuple[int, int] | None
+    count: int
+    parameters: int
+    bytes: int
+    tensors: tuple[GroupRow, ...]
+
+
+def name_tensors(
+    headers: Mapping[str, TensorHeader], description: ModelDescription | None
+) -> tuple[StoredTensor, ...]:
+    """Every tensor of `headers` in natural order: that of the family, or, for what no family
+    claims, by name with numbers read as numbers, after the layer it belongs to.
+
+    A tensor whose shape is not the one that the config asks for is not claimed.
+    """
+    expected = [] if description is None else _expected_here(description, headers)
+    claimed = {tensor.name: (place, tensor) for place, tensor in enumerate(expected)}
+    # Where the unclaimed tensors of each layer go: behind its last claimed one.
+    last: dict[tuple[str, int] | None, int] = {}
+    for place, tensor in claimed.values():
+        last[_place(tensor.name)[0]] = place
+
+    def order(header: TensorHeader) -> tuple[int, list[str | int]]:
+        if header.name in claimed:
+            return claimed[header.name][0], []
+        where = _place(header.name)[0]
+        place = len(claimed) if where is None else last.get(where, len(claimed))
+        parts = _DIGITS.split(header.name)  # text and number in turn
+        return place, [int(part) if at % 2 else part for at, part in enumerate(parts)]
+
+    return tuple(
+        _stored(header, claimed[header.name][1] if header.name in claimed else None, description)
+        for header in sorted(headers.values(), key=order)
+    )
+
+
+def fold(tensors: Iterable[StoredTensor]) -> tuple[Group, ...]:
+    """The same tensors with each run of equal consecutive layers as one group."""
+    runs: list[tuple[tuple[str, int] | None, list[list[StoredTensor]]]] = []
+    for where, members in groupby(tensors, key=lambda tensor: _place(tensor.name)[0]):
+        block = list(members)
+        if where is not None and runs and runs[-1][0] is not None:
+            (stack, first), blocks = runs[-1][0], runs[-1][1]
+            follows = where == (stack, first + len(blocks))
+            if follows and _signature(block) == _signature(blocks[-1]):
+                blocks.append(block)
+                continue
+        runs.append((where, [block]))
+    stacks: dict[str, list[frozenset[_Key]]] = {}
+    for where, blocks in runs:
+        if where is not None:
+            stacks.setdefault(where[0], []).append(frozenset(_signature(blocks[0])))
+    common = {stack: frozenset.intersection(*every) for stack, every in stacks.items()}
+    return tuple(
+        _group(where, blocks, None if where is None else common[where[0]]) for where, blocks in runs
+    )
+
+
+_Key = tuple[str, str, tuple[int, ...]]
+
+
+def _signature(block: Sequence[StoredTensor]) -> tuple[_Key, ...]:
+    return tuple((_place(tensor.name)[1], tensor.dtype, tensor.shape) for tensor in block)
+
+
+def _group(
+    where: tuple[str, int] | None,
+    blocks: list[list[StoredTensor]],
+    common: frozenset[_Key] | None,
+) -> Group:
+    """`blocks` are equal layers, one list of tensors each; `common` the rows of every layer."""
+    name, layers = None, None
+    if where is not None:
+        stack, first = where
+        layers = (first, first + len(blocks) - 1)
+        numbers = str(first) if len(blocks) == 1 else f"{layers[0]}-{layers[1]}"
+        name = f"{stack}.{numbers}" if stack else numbers
+    rows = []
+    for key, same in zip(_signature(blocks[0]), zip(*blocks, strict=True), strict=True):
+        tensor = same[0]
+        rows.append(
+            GroupRow(
+                name=tensor.name if where is None else key[0],
+                concept=tensor.concept,
+                shape=tensor.shape,
+                dtype=tensor.dtype,
+                heads=tensor.heads,
+                parameters=tensor.parameters,
+                bytes=tensor.bytes,
+                files=tuple(sorted({each.file for each in same})),
+                differs=common is not None and key not in common,
+            )
+        )
+    every = [tensor for block in blocks for tensor in block]
+    return Group(
+        name=name,
+        layers=layers,
+        count=len(blocks),
+        parameters=sum(tensor.parameters for tensor in every),
+        bytes=sum(tensor.bytes for tensor in every),
+        tensors=tuple(rows),
+    )
+
+
+def _place(name: str) -> tuple[tuple[str, int] | None, str]:
+    """The stack and number of the layer that a tensor belongs to, and its name within it."""
+    match = _LAYERED.fullmatch(name)
+    if match is None:
+        return None, name
+    return (match[1] or "", int(match[2])), match[3]
+
+
+def _expected_here(
+    description: ModelDescription, headers: Mapping[str, TensorHeader]
+) -> list[Expected]:
+    return [
+        tensor
+        for tensor in expected_tensors(description.family, description.config)
+        if tensor.name in headers and headers[tensor.name].shape == tensor.shape
+    ]
+
+
+def _stored(
+    header: TensorHeader, expected: Expected | None, description: ModelDescription | None
+) -> StoredTensor:
+    where, _ = _place(header.name)
+    concept, component, heads = None, "other", None
+    if expected is not None and description is not None:
+        concept, component = expected.concept, expected.component
+        heads = _heads(expected.concept, description.config)
+    elif description is not None:
+        family = description.family
+        if any(pattern.fullmatch(header.name) for pattern in family.harmless):
+            component = "buffers"
+        elif description.config.tied and header.name == f"{family.names['head']}.weight":
+            concept, component = "W_unembed", "lm_head"
+    return StoredTensor(
+        name=header.name,
+        concept=concept,
+        layer=None if where is None else where[1],
+        component=component,
+        shape=header.shape,
+        dtype=header.dtype,
+        heads=heads,
+        parameters=header.n_values,
+        bytes=header.nbytes,
+        file=header.file,
+    )
+
+
+def _heads(concept: str, config: ModelConfig) -> tuple[int, int] | None:
+    if concept in ("W_Q", "b_Q", "W_O"):
+        return config.n_heads, config.d_head
+    if concept in ("W_K", "b_K", "W_V", "b_V"):
+        return config.n_kv_heads, config.d_head
+    return None
