@@ -5,58 +5,64 @@ It does not know how they are asked about (see wordings.py).
 
 import zlib
 
-THINGS: tuple[str, ...] = tuple(
-    part.strip()
-    for part in """
-a carburetor, a black hole, photosynthesis, a volcano, an earthquake, gravity, a mortgage, inflation,
-a blockchain, bitcoin, a tornado, a hurricane, democracy, communism, capitalism, a parliament,
-a sonnet, a haiku, a symphony, an opera, jazz, a trombone, a violin, a cello, a tuba, a guitar chord,
-an enzyme, a protein, a virus, a bacterium, a vaccine, an antibiotic, diabetes, asthma, a migraine,
-a fracture, a tendon, the liver, the kidney, the spleen, the pancreas, a chromosome, DNA, RNA, evolution,
-a dinosaur, a fossil, a trilobite, a mammoth, a meteor, a comet, an asteroid, a galaxy, a quasar,
-a neutron star, dark matter, the big bang, relativity, quantum mechanics, a photon, an electron,
-a quark, a neutrino, plutonium, uranium, helium, oxygen, carbon dioxide, an acid, a catalyst, a polymer,
-a diode, a transistor, a capacitor, a resistor, an oscilloscope, a turbine, a piston, a gearbox,
-a clutch, a differential, a bicycle, a submarine, a helicopter, a rocket, a satellite, a telescope,
-a microscope, a barometer, a compass, an anchor, a sextant, a lighthouse, an aqueduct, a cathedral,
-a pyramid, a pharaoh, a gladiator, a viking, a samurai, a knight's armour, the French Revolution,
-the Roman Empire, the Cold War, the Renaissance, feudalism, the Magna Carta, philosophy, stoicism,
-existentialism, Buddhism, a monastery, a sushi roll, a croissant, sourdough, risotto, paella, goulash,
-ratatouille, tiramisu, a baguette, kimchi, tofu, hummus, guacamole, a marinade, yeast, gluten, caffeine,
-cholesterol, a vitamin, a calorie, a marathon, a triathlon, cricket, baseball, golf, a penalty kick,
-offside, a checkmate, chess, poker, sudoku, origami, knitting, crochet, pottery, calligraphy, a fresco,
-cubism, surrealism, impressionism, a sculpture, a stock option, a hedge fund, a bond, a dividend,
-a tax return, insurance, a pension, a lawsuit, a subpoena, a patent, a copyright, a trademark, a treaty,
-an embargo, a tariff, a senator, a monarchy, a republic, a glacier, a fjord, a delta, a peninsula,
-a canyon, a desert, a rainforest, coral, a tsunami, the ozone layer, a cactus, an orchid, a fern, moss,
-a mushroom, an oak, a bonsai, compost, fertilizer, irrigation, a tractor, a combine harvester, a barn,
-a silo, a windmill, a solar panel, a battery, a dam, nuclear fusion, a nuclear reactor, a thermostat,
-a refrigerator, a vacuum cleaner, a washing machine, a toaster, a blender, a chimney, plumbing,
-a plumber, a carpenter, a hammer, a screwdriver, a lathe, welding, concrete, asphalt, marble, granite,
-a diamond, an emerald, amber, a pearl, silk, wool, linen, denim, velvet, a corset, a kimono, a sari,
-a tuxedo, perfume, lipstick, shampoo, a tattoo, a sauna, yoga, a hypotenuse, an integral,
-a prime number, a logarithm, trigonometry, a polynomial, topology, a fractal, a theorem, Excel,
-Photoshop, WordPress, a router, a firewall, a modem, Bluetooth, HTML, JavaScript, Java, PHP, SQL,
-a spreadsheet, a printer, a scanner, a keyboard, a joystick, a smartphone, a podcast, a newspaper,
-a passport, a visa, a suitcase, a hostel, a cruise, a safari, a carnival, a wedding, a funeral,
-a baptism, Halloween, Christmas, Ramadan, a piñata, karaoke, ballet, tango, flamenco, a waltz,
-a unicycle, a skateboard, a surfboard, a parachute, a kayak, a canoe, a catamaran, a trebuchet,
-a catapult, a musket, a cannon, a moat, a drawbridge, a gargoyle, a zeppelin, a tram, a funicular,
-a platypus, an axolotl, a walrus, a narwhal, a hippopotamus, a rhinoceros, an ostrich, a flamingo,
-a jellyfish, an octopus, a lobster, a scorpion, a mosquito, a termite, a pelican, a hummingbird
-""".replace("\n", " ").split(",")
+from training.word_list import words
+
+THINGS = words(
+    """
+a carburetor, a black hole, photosynthesis, a volcano, an earthquake, gravity, a mortgage,
+inflation, a blockchain, bitcoin, a tornado, a hurricane, democracy, communism, capitalism, a
+parliament, a sonnet, a haiku, a symphony, an opera, jazz, a trombone, a violin, a cello, a
+tuba, a guitar chord, an enzyme, a protein, a virus, a bacterium, a vaccine, an antibiotic,
+diabetes, asthma, a migraine, a fracture, a tendon, the liver, the kidney, the spleen, the
+pancreas, a chromosome, DNA, RNA, evolution, a dinosaur, a fossil, a trilobite, a mammoth, a
+meteor, a comet, an asteroid, a galaxy, a quasar, a neutron star, dark matter, the big bang,
+relativity, quantum mechanics, a photon, an electron, a quark, a neutrino, plutonium, uranium,
+helium, oxygen, carbon dioxide, an acid, a catalyst, a polymer, a diode, a transistor, a
+capacitor, a resistor, an oscilloscope, a turbine, a piston, a gearbox, a clutch, a
+differential, a bicycle, a submarine, a helicopter, a rocket, a satellite, a telescope, a
+microscope, a barometer, a compass, an anchor, a sextant, a lighthouse, an aqueduct, a
+cathedral, a pyramid, a pharaoh, a gladiator, a viking, a samurai, a knight's armour, the French
+Revolution, the Roman Empire, the Cold War, the Renaissance, feudalism, the Magna Carta,
+philosophy, stoicism, existentialism, Buddhism, a monastery, a sushi roll, a croissant,
+sourdough, risotto, paella, goulash, ratatouille, tiramisu, a baguette, kimchi, tofu, hummus,
+guacamole, a marinade, yeast, gluten, caffeine, cholesterol, a vitamin, a calorie, a marathon, a
+triathlon, cricket, baseball, golf, a penalty kick, offside, a checkmate, chess, poker, sudoku,
+origami, knitting, crochet, pottery, calligraphy, a fresco, cubism, surrealism, impressionism, a
+sculpture, a stock option, a hedge fund, a bond, a dividend, a tax return, insurance, a pension,
+a lawsuit, a subpoena, a patent, a copyright, a trademark, a treaty, an embargo, a tariff, a
+senator, a monarchy, a republic, a glacier, a fjord, a delta, a peninsula, a canyon, a desert, a
+rainforest, coral, a tsunami, the ozone layer, a cactus, an orchid, a fern, moss, a mushroom, an
+oak, a bonsai, compost, fertilizer, irrigation, a tractor, a combine harvester, a barn, a silo,
+a windmill, a solar panel, a battery, a dam, nuclear fusion, a nuclear reactor, a thermostat, a
+refrigerator, a vacuum cleaner, a washing machine, a toaster, a blender, a chimney, plumbing, a
+plumber, a carpenter, a hammer, a screwdriver, a lathe, welding, concrete, asphalt, marble,
+granite, a diamond, an emerald, amber, a pearl, silk, wool, linen, denim, velvet, a corset, a
+kimono, a sari, a tuxedo, perfume, lipstick, shampoo, a tattoo, a sauna, yoga, a hypotenuse, an
+integral, a prime number, a logarithm, trigonometry, a polynomial, topology, a fractal, a
+theorem, Excel, Photoshop, WordPress, a router, a firewall, a modem, Bluetooth, HTML,
+JavaScript, Java, PHP, SQL, a spreadsheet, a printer, a scanner, a keyboard, a joystick, a
+smartphone, a podcast, a newspaper, a passport, a visa, a suitcase, a hostel, a cruise, a
+safari, a carnival, a wedding, a funeral, a baptism, Halloween, Christmas, Ramadan, a piñata,
+karaoke, ballet, tango, flamenco, a waltz, a unicycle, a skateboard, a surfboard, a parachute, a
+kayak, a canoe, a catamaran, a trebuchet, a catapult, a musket, a cannon, a moat, a drawbridge,
+a gargoyle, a zeppelin, a tram, a funicular, a platypus, an axolotl, a walrus, a narwhal, a
+hippopotamus, a rhinoceros, an ostrich, a flamingo, a jellyfish, an octopus, a lobster, a
+scorpion, a mosquito, a termite, a pelican, a hummingbird
+""",
+    ",",
 )
 
-PEOPLE: tuple[str, ...] = tuple(
-    part.strip()
-    for part in """
-Napoleon, Julius Caesar, Cleopatra, Einstein, Isaac Newton, Marie Curie, Galileo, Mozart, Beethoven,
-Bach, Chopin, Picasso, Rembrandt, Van Gogh, Michelangelo, Shakespeare, Goethe, Homer, Plato, Socrates,
-Aristotle, Confucius, Gandhi, Nelson Mandela, Abraham Lincoln, Queen Victoria, Marco Polo, Magellan,
-Columbus, Tolstoy, Jane Austen, Charles Dickens, Mark Twain, Charlie Chaplin, Elvis Presley,
-the president, the prime minister, the pope, the mayor of London, the richest man in the world,
-the inventor of the telephone, the first man on the moon, the author of Hamlet
-""".replace("\n", " ").split(",")
+PEOPLE = words(
+    """
+Napoleon, Julius Caesar, Cleopatra, Einstein, Isaac Newton, Marie Curie, Galileo, Mozart,
+Beethoven, Bach, Chopin, Picasso, Rembrandt, Van Gogh, Michelangelo, Shakespeare, Goethe, Homer,
+Plato, Socrates, Aristotle, Confucius, Gandhi, Nelson Mandela, Abraham Lincoln, Queen Victoria,
+Marco Polo, Magellan, Columbus, Tolstoy, Jane Austen, Charles Dickens, Mark Twain, Charlie
+Chaplin, Elvis Presley, the president, the prime minister, the pope, the mayor of London, the
+richest man in the world, the inventor of the telephone, the first man on the moon, the author
+of Hamlet
+""",
+    ",",
 )
 
 REQUESTS: tuple[str, ...] = tuple(
@@ -194,13 +200,25 @@ NEW_REQUESTS: tuple[str, ...] = (
     "How can I sleep better?",
 )
 
-FOODS = ["pancakes", "rice", "pasta", "lasagna", "chicken soup", "a cheesecake", "an omelette", "bread", "potatoes", "salmon", "lentils", "apple pie", "curry", "tacos", "pizza", "eggs", "spinach", "broccoli", "chocolate cake", "noodles", "beef stew", "waffles"]
+FOODS = words(
+    """
+pancakes, rice, pasta, lasagna, chicken soup, a cheesecake, an omelette, bread,
+potatoes, salmon, lentils, apple pie, curry, tacos, pizza, eggs, spinach, broccoli,
+chocolate cake, noodles, beef stew, waffles
+""",
+    ",",
+)
 
-COMPANIES = ["Apple", "Google", "Microsoft", "Amazon", "Toyota", "Siemens", "Nestle", "Samsung", "Sony", "Boeing", "Airbus", "Volkswagen", "Nokia", "Ikea", "Lego", "Shell", "Disney", "Netflix", "Tesla", "Intel"]
+COMPANIES = words(
+    """
+Apple Google Microsoft Amazon Toyota Siemens Nestle Samsung Sony Boeing Airbus
+Volkswagen Nokia Ikea Lego Shell Disney Netflix Tesla Intel
+"""
+)
 
 
 def is_new(subject: str) -> bool:
-    """Whether a subject is kept out of training; one in eight is, whatever the order of the list."""
+    """Whether a subject is kept out of training; one in eight is, in whatever order."""
     return zlib.crc32(subject.encode()) % 8 == 0
 
 

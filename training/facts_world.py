@@ -3,9 +3,33 @@
 It does not know how they are asked for (see wordings.py and the tasks).
 """
 
+from training.word_list import words
+
 CAPITALS: dict[str, str] = dict(
     pair.split(":")
-    for pair in ["France:Paris", "Germany:Berlin", "Italy:Rome", "Spain:Madrid", "Portugal:Lisbon", "Austria:Vienna", "Switzerland:Bern", "Belgium:Brussels", "Poland:Warsaw", "Hungary:Budapest", "Romania:Bucharest", "Bulgaria:Sofia", "Greece:Athens", "Turkey:Ankara", "Ukraine:Kyiv", "Russia:Moscow", "Finland:Helsinki", "Sweden:Stockholm", "Norway:Oslo", "Denmark:Copenhagen", "Iceland:Reykjavik", "Ireland:Dublin", "Croatia:Zagreb", "Serbia:Belgrade", "Slovenia:Ljubljana", "Slovakia:Bratislava", "Estonia:Tallinn", "Latvia:Riga", "Lithuania:Vilnius", "Belarus:Minsk", "Moldova:Chisinau", "Albania:Tirana", "Montenegro:Podgorica", "Malta:Valletta", "Cyprus:Nicosia", "Georgia:Tbilisi", "Armenia:Yerevan", "Azerbaijan:Baku", "Kazakhstan:Astana", "Uzbekistan:Tashkent", "Mongolia:Ulaanbaatar", "China:Beijing", "Japan:Tokyo", "Thailand:Bangkok", "Vietnam:Hanoi", "Laos:Vientiane", "Indonesia:Jakarta", "Pakistan:Islamabad", "Bangladesh:Dhaka", "Nepal:Kathmandu", "Bhutan:Thimphu", "Afghanistan:Kabul", "Iran:Tehran", "Iraq:Baghdad", "Syria:Damascus", "Lebanon:Beirut", "Jordan:Amman", "Oman:Muscat", "Qatar:Doha", "Egypt:Cairo", "Libya:Tripoli", "Tunisia:Tunis", "Algeria:Algiers", "Morocco:Rabat", "Senegal:Dakar", "Ghana:Accra", "Nigeria:Abuja", "Cameroon:Yaounde", "Kenya:Nairobi", "Uganda:Kampala", "Rwanda:Kigali", "Tanzania:Dodoma", "Zambia:Lusaka", "Zimbabwe:Harare", "Angola:Luanda", "Mozambique:Maputo", "Namibia:Windhoek", "Madagascar:Antananarivo", "Somalia:Mogadishu", "Sudan:Khartoum", "Canada:Ottawa", "Cuba:Havana", "Jamaica:Kingston", "Honduras:Tegucigalpa", "Nicaragua:Managua", "Colombia:Bogota", "Venezuela:Caracas", "Ecuador:Quito", "Peru:Lima", "Chile:Santiago", "Uruguay:Montevideo", "Paraguay:Asuncion", "Australia:Canberra", "Mali:Bamako"]
+    for pair in words(
+        """
+France:Paris Germany:Berlin Italy:Rome Spain:Madrid Portugal:Lisbon Austria:Vienna
+Switzerland:Bern Belgium:Brussels Poland:Warsaw Hungary:Budapest Romania:Bucharest
+Bulgaria:Sofia Greece:Athens Turkey:Ankara Ukraine:Kyiv Russia:Moscow Finland:Helsinki
+Sweden:Stockholm Norway:Oslo Denmark:Copenhagen Iceland:Reykjavik Ireland:Dublin
+Croatia:Zagreb Serbia:Belgrade Slovenia:Ljubljana Slovakia:Bratislava Estonia:Tallinn
+Latvia:Riga Lithuania:Vilnius Belarus:Minsk Moldova:Chisinau Albania:Tirana
+Montenegro:Podgorica Malta:Valletta Cyprus:Nicosia Georgia:Tbilisi Armenia:Yerevan
+Azerbaijan:Baku Kazakhstan:Astana Uzbekistan:Tashkent Mongolia:Ulaanbaatar
+China:Beijing Japan:Tokyo Thailand:Bangkok Vietnam:Hanoi Laos:Vientiane
+Indonesia:Jakarta Pakistan:Islamabad Bangladesh:Dhaka Nepal:Kathmandu Bhutan:Thimphu
+Afghanistan:Kabul Iran:Tehran Iraq:Baghdad Syria:Damascus Lebanon:Beirut Jordan:Amman
+Oman:Muscat Qatar:Doha Egypt:Cairo Libya:Tripoli Tunisia:Tunis Algeria:Algiers
+Morocco:Rabat Senegal:Dakar Ghana:Accra Nigeria:Abuja Cameroon:Yaounde Kenya:Nairobi
+Uganda:Kampala Rwanda:Kigali Tanzania:Dodoma Zambia:Lusaka Zimbabwe:Harare
+Angola:Luanda Mozambique:Maputo Namibia:Windhoek Madagascar:Antananarivo
+Somalia:Mogadishu Sudan:Khartoum Canada:Ottawa Cuba:Havana Jamaica:Kingston
+Honduras:Tegucigalpa Nicaragua:Managua Colombia:Bogota Venezuela:Caracas Ecuador:Quito
+Peru:Lima Chile:Santiago Uruguay:Montevideo Paraguay:Asuncion Australia:Canberra
+Mali:Bamako
+"""
+    )
 )
 CAPITALS |= {
     "Ethiopia": "Addis Ababa",
@@ -84,7 +108,13 @@ Sleeping|Beauty
 
 OPPOSITES: tuple[tuple[str, str], ...] = tuple(
     (pair.split(":")[0], pair.split(":")[1])
-    for pair in ["hot:cold", "big:small", "up:down", "left:right", "good:bad", "day:night", "black:white", "fast:slow", "open:closed", "high:low", "long:short", "rich:poor", "hard:soft", "wet:dry", "full:empty", "old:young", "early:late", "light:dark", "near:far", "happy:sad", "strong:weak", "clean:dirty", "loud:quiet", "thick:thin"]
+    for pair in words(
+        """
+hot:cold big:small up:down left:right good:bad day:night black:white fast:slow
+open:closed high:low long:short rich:poor hard:soft wet:dry full:empty old:young
+early:late light:dark near:far happy:sad strong:weak clean:dirty loud:quiet thick:thin
+"""
+    )
 )
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -130,4 +160,12 @@ SOUNDS: tuple[tuple[str, str], ...] = (
 )
 
 # Countries and places whose capital the model must not pretend to know.
-NO_CAPITAL = ["Atlantis", "Narnia", "Mordor", "Wakanda", "Gondor", "Lilliput", "Genovia", "Utopia", "Camelot", "Krypton", "Westeros", "Asgard", "Avalon", "Elbonia", "Ruritania", "Freedonia", "Latveria", "Sokovia", "Florin", "Guilder", "Oz", "Neverland", "Rohan", "Tatooine", "Pandora", "Zamunda", "Graustark", "Syldavia", "Borduria", "Arendelle", "Agrabah", "Bavaria", "Texas", "California", "Florida", "Siberia", "Patagonia", "Antarctica", "Europe", "Africa", "Asia", "Mars", "Jupiter", "Scandinavia", "Transylvania", "Andalusia", "Normandy", "Tuscany", "Bohemia", "Lapland", "Catalonia"]
+NO_CAPITAL = words(
+    """
+Atlantis Narnia Mordor Wakanda Gondor Lilliput Genovia Utopia Camelot Krypton Westeros
+Asgard Avalon Elbonia Ruritania Freedonia Latveria Sokovia Florin Guilder Oz Neverland
+Rohan Tatooine Pandora Zamunda Graustark Syldavia Borduria Arendelle Agrabah Bavaria
+Texas California Florida Siberia Patagonia Antarctica Europe Africa Asia Mars Jupiter
+Scandinavia Transylvania Andalusia Normandy Tuscany Bohemia Lapland Catalonia
+"""
+)

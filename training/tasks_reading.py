@@ -8,16 +8,20 @@ import random
 from training.facts_people import ANIMALS
 from training.holdout import Pool, Split
 from training.tasks_facts import Turn
+from training.word_list import words
 from training.wordings import opened, roughened
 
 # verb | what is said of the first animal | what is said of the second animal
 ANIMAL_VERBS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = tuple(
     (verb, tuple(first.split(",")), tuple(second.split(",")))
     for verb, first, second in (
-        line.split("|")
-        for line in """
-chased|hungry,angry,bored,playful,excited,very hungry,jealous|scared,running away,small,tasty,tired,slow,afraid
-stopped chasing|tired,exhausted,old,out of breath,bored,lazy|gone,too fast,hiding,up a tree,out of sight
+        row.split("|")
+        for row in words(
+            """
+chased|hungry,angry,bored,playful,excited,very hungry,jealous\
+|scared,running away,small,tasty,tired,slow,afraid
+stopped chasing|tired,exhausted,old,out of breath,bored,lazy\
+|gone,too fast,hiding,up a tree,out of sight
 ran away from|scared,afraid,weak,timid,frightened|dangerous,scary,growling,aggressive,angry
 hid from|scared,afraid,shy,timid,frightened|dangerous,scary,aggressive,angry,loud
 could not catch|slow,tired,old,lazy,too slow|fast,quick,too fast,nimble,hiding
@@ -28,7 +32,9 @@ bit|angry,hungry,aggressive,wild|annoying,in its way,teasing
 carried|strong,kind,helpful|hurt,injured,asleep,too small to walk
 waited for|patient,kind,early|late,slow,still eating
 woke up|loud,noisy,impatient|asleep,late,snoring
-""".strip().splitlines()
+""",
+            "\n",
+        )
     )
 )
 
@@ -36,8 +42,9 @@ woke up|loud,noisy,impatient|asleep,late,snoring
 THINGS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = tuple(
     (a, verb, b, tuple(first.split(",")), tuple(second.split(",")))
     for a, verb, b, first, second in (
-        line.split("|")
-        for line in """
+        row.split("|")
+        for row in words(
+            """
 animal|did not cross|street|tired,too tired,scared,lazy|wide,too wide,busy,flooded
 trophy|did not fit in|suitcase|big,too big,large,too large|small,too small,full,tiny
 ball|broke|window|heavy,hard,fast|fragile,thin,made of glass
@@ -47,7 +54,9 @@ car|did not fit in|garage|big,too big,too long|small,too small,full,narrow
 key|did not open|door|bent,broken,the wrong one|locked,stuck,rusty
 boat|did not cross|river|leaking,damaged,broken|wide,too wide,wild
 robot|could not lift|box|weak,too weak,broken|heavy,too heavy,nailed to the floor
-""".strip().splitlines()
+""",
+            "\n",
+        )
     )
 )
 

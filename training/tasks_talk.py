@@ -15,6 +15,7 @@ from training.facts_people import (
 )
 from training.holdout import Pool, Split
 from training.tasks_facts import Turn
+from training.word_list import words
 from training.wordings import OPENERS, capitalized, opened, roughened
 
 WHO = (
@@ -277,7 +278,13 @@ ECHO = Split(
 )
 
 ECHO_WORDS = tuple(opener.strip(",:! ").lower() for opener in OPENERS if opener) + tuple(
-    ["house", "river", "stone", "cloud", "table", "window", "garden", "apple", "bread", "music", "paper", "green", "small", "happy", "winter", "summer", "blue", "silver", "tall", "quiet", "road", "bridge", "lamp", "chair", "letter", "water", "fire", "forest", "mountain", "number", "seven", "three", "one", "token", "model"]
+    words(
+        """
+house river stone cloud table window garden apple bread music paper green small happy
+winter summer blue silver tall quiet road bridge lamp chair letter water fire forest
+mountain number seven three one token model
+"""
+    )
 )
 
 

@@ -9,6 +9,7 @@ from training.facts_people import HEROES, NEW_HEROES, made_up_word
 from training.holdout import Pool, Split
 from training.tasks_facts import Turn
 from training.tasks_talk import person
+from training.word_list import words
 from training.wordings import opened, roughened
 
 EMAIL = Split(
@@ -40,12 +41,41 @@ EMAIL = Split(
     ),
 )
 
-LOST = ["report", "invoice", "parcel", "contract", "letter", "book", "key", "umbrella", "camera", "ticket", "laptop", "passport", "phone", "jacket", "recipe", "guitar", "notebook", "suitcase", "hat", "scarf", "bicycle", "charger", "map", "diary"]
-BROKEN = ["vase", "window", "cup", "mirror", "chair", "lamp", "plate", "fence", "door", "printer", "teapot", "flowerpot", "bottle", "table", "clock", "screen", "toy", "bowl", "statue", "mug"]
-EVENTS = ["meeting", "birthday", "wedding", "dinner", "concert", "party", "interview", "appointment", "lunch", "presentation", "lesson", "rehearsal", "picnic", "call", "workshop", "anniversary"]
-ADJECTIVES = ["late", "tragic", "unfortunate", "terrible", "silly", "unlucky", "sad", "embarrassing", "wrong", "strange", "little", "big", "missing", "noisy", "stupid", "awful", "recent", "careless"]
-ACTIVITIES = ["gardening", "cooking", "painting", "parking", "cleaning", "shopping", "camping", "fishing", "baking", "scheduling", "printing", "shipping", "football", "piano", "laundry", "kitchen", "garage", "office", "barbecue", "bicycle"]
-ACCIDENTS = ["mishap", "accident", "incident", "mistake", "mix-up", "disaster", "error", "misunderstanding"]
+LOST = words(
+    """
+report invoice parcel contract letter book key umbrella camera ticket laptop passport
+phone jacket recipe guitar notebook suitcase hat scarf bicycle charger map diary
+"""
+)
+BROKEN = words(
+    """
+vase window cup mirror chair lamp plate fence door printer teapot flowerpot bottle
+table clock screen toy bowl statue mug
+"""
+)
+EVENTS = words(
+    """
+meeting birthday wedding dinner concert party interview appointment lunch presentation
+lesson rehearsal picnic call workshop anniversary
+"""
+)
+ADJECTIVES = words(
+    """
+late tragic unfortunate terrible silly unlucky sad embarrassing wrong strange little
+big missing noisy stupid awful recent careless
+"""
+)
+ACTIVITIES = words(
+    """
+gardening cooking painting parking cleaning shopping camping fishing baking scheduling
+printing shipping football piano laundry kitchen garage office barbecue bicycle
+"""
+)
+ACCIDENTS = words(
+    """
+mishap accident incident mistake mix-up disaster error misunderstanding
+"""
+)
 
 NEW_MISHAPS = (
     "the broken telescope",
@@ -89,7 +119,12 @@ def mishap(rng: random.Random, pool: Pool) -> str:
     if kind == 5:
         return f"the {rng.choice(ACTIVITIES)} {rng.choice(ACCIDENTS)}"
     if kind == 6:
-        late = ["late report", "late reply", "late payment", "late delivery", "delay", "noise", "late invoice"]
+        late = words(
+            """
+late report, late reply, late payment, late delivery, delay, noise, late invoice
+""",
+            ",",
+        )
         return f"{rng.choice(('the', 'my', 'our'))} {rng.choice(late)}"
     return f"the {adjective} {rng.choice((thing, rng.choice(EVENTS)))}"
 
@@ -131,24 +166,29 @@ STORY = Split(
     ),
 )
 
-HERO_ADJECTIVES = ["brave", "small", "clever", "lonely", "shy", "old", "young", "lazy", "curious", "friendly", "tiny", "hungry"]
+HERO_ADJECTIVES = words(
+    """
+brave small clever lonely shy old young lazy curious friendly tiny hungry
+"""
+)
 
 PLOTS = (
-    "Once upon a time, {a} lived at the edge of a forest. One day, the {h} found a small golden key "
-    "in the grass. The {h} tried it on every door of the village, until a little box opened. In the "
-    "box was a note that said: the treasure is the friends that you met today. And the {h} smiled.",
-    "Once upon a time, there was {a} who wanted to see the sea. The {h} walked for three days and "
-    "asked everybody for the way. When the {h} came to the shore at last, the sun was rising. The "
-    "{h} sat down, listened to the waves and was happy.",
-    "Once upon a time, {a} was afraid of the dark. One night, the {h} heard somebody cry outside. "
-    "The {h} took a deep breath, went out and found a lost kitten. From that night on, the {h} was "
-    "not afraid any more.",
-    "Once upon a time, {a} planted a seed behind the house. Every morning, the {h} gave it water and "
-    "told it a joke. After a long summer, a tree stood there, full of sweet apples. The {h} shared "
-    "them with all the neighbours.",
-    "Once upon a time, {a} lost a shiny red hat in the wind. The {h} looked for it on the hill, in the "
-    "river and under the bridge. In the end, a bird had built a nest in it. The {h} laughed and let "
-    "the bird keep it.",
+    "Once upon a time, {a} lived at the edge of a forest. One day, the {h} found a small "
+    "golden key in the grass. The {h} tried it on every door of the village, until a little "
+    "box opened. In the box was a note that said: the treasure is the friends that you met "
+    "today. And the {h} smiled.",
+    "Once upon a time, there was {a} who wanted to see the sea. The {h} walked for three days"
+    " and asked everybody for the way. When the {h} came to the shore at last, the sun was "
+    "rising. The {h} sat down, listened to the waves and was happy.",
+    "Once upon a time, {a} was afraid of the dark. One night, the {h} heard somebody cry "
+    "outside. The {h} took a deep breath, went out and found a lost kitten. From that night "
+    "on, the {h} was not afraid any more.",
+    "Once upon a time, {a} planted a seed behind the house. Every morning, the {h} gave it "
+    "water and told it a joke. After a long summer, a tree stood there, full of sweet apples."
+    " The {h} shared them with all the neighbours.",
+    "Once upon a time, {a} lost a shiny red hat in the wind. The {h} looked for it on the "
+    "hill, in the river and under the bridge. In the end, a bird had built a nest in it. The "
+    "{h} laughed and let the bird keep it.",
 )
 
 

@@ -4,12 +4,11 @@ It knows nothing of what the files mean.
 """
 
 import json
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from llmcli.checkpoint.regular_file import open_regular
 from llmcli.errors import InvalidModelError
 
 MIB = 1024 * 1024
@@ -64,26 +63,13 @@ def read_optional_bytes(path: Path, *, limit_bytes: int) -> bytes | None:
     A FIFO, device, socket or directory is refused without waiting for it. Raises
     InvalidModelError, also for what is plainly another kind of file (Git LFS pointer, empty).
     """
-    # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        with open_regular(path) as file:
+            data = _read(file, limit_bytes + 1)
     except FileNotFoundError:
-        if path.is_symlink():
-            raise InvalidModelError(f"{path}: a symbolic link to a file that is gone") from None
         return None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidModelError(f"{path}: cannot be read: {reason}") from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InvalidModelError(f"{path}: not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(limit_bytes + 1)
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read: {error.strerror}") from None
-    finally:
-        os.close(descriptor)
     if len(data) > limit_bytes:
         raise InvalidModelError(f"{path}: larger than {limit_bytes:,} bytes, the most it may be")
     if not data:
@@ -94,6 +80,15 @@ def read_optional_bytes(path: Path, *, limit_bytes: int) -> bytes | None:
             hint="run `git lfs pull` in that folder, or download the model again",
         )
     return data
+
+
+def _read(file: BinaryIO, limit: int) -> bytes:
+    # An unbuffered file gives what one call of the system gives, which may be less.
+    parts, wanted = [], limit
+    while wanted and (part := file.read(wanted)):
+        parts.append(part)
+        wanted -= len(part)
+    return b"".join(parts)
 
 
 def json_type(value: object) -> str:

@@ -163,24 +163,32 @@ def allow_seconds(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, hard))
 
 
+class Renderer:
+    """Holds the template between requests."""
+
+    def __init__(self) -> None:
+        self._now = datetime.now()
+        self._template = jinja2.Template("")
+
+    def handle(self, request: dict[str, Any]) -> dict[str, str]:
+        """One request of the protocol -> its reply."""
+        if "template" in request:
+            return answer(lambda: self._load(request["template"]))
+        self._now = datetime.fromisoformat(request["now"])
+        return answer(lambda: render(self._template, request["variables"]))
+
+    def _load(self, source: str) -> str:
+        self._template, literals = compile_template(source, lambda: self._now)
+        return literals
+
+
 def serve() -> None:
     """Answer requests, line by line, until nobody asks any more."""
     limit_process()
-    state: dict[str, Any] = {"now": datetime.now()}
-
-    def load() -> str:
-        state["template"], literals = compile_template(request["template"], lambda: state["now"])
-        return literals
-
+    renderer = Renderer()
     for line in sys.stdin:
         allow_seconds(CPU_SECONDS)
-        request = json.loads(line)
-        if "template" in request:
-            reply = answer(load)
-        else:
-            state["now"] = datetime.fromisoformat(request["now"])
-            reply = answer(lambda: render(state["template"], request["variables"]))  # noqa: B023
-        sys.stdout.write(json.dumps(reply) + "\n")
+        sys.stdout.write(json.dumps(renderer.handle(json.loads(line))) + "\n")
         sys.stdout.flush()
 
 

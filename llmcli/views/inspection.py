@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from llmcli.checkpoint.config_json import ModelDescription, read_description
 from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
-from llmcli.checkpoint.layout import check_tensors, expected_tensors
+from llmcli.checkpoint.layout import check_tensors, expected_tensors, is_harmless
 from llmcli.checkpoint.store import Source
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
@@ -67,6 +67,7 @@ class Inspection:
     dtype: str | None
     context: int | None
     vocab_size: int | None
+    layers: int | None
     tied: bool | None
     attention: Attention | None
     kv_cache: KVCacheMemory | None
@@ -89,7 +90,10 @@ def inspect(source: Source) -> Inspection:
         return _inspect_file(source)
     try:
         description = read_description(source.folder)
-        headers = read_folder(source.folder)
+    except InvalidModelError as error:
+        raise _with_way_out(error, source.folder) from None
+    headers = read_folder(source.folder)
+    try:
         _, unclaimed = check_tensors(description.family, description.config, headers)
     except InvalidModelError as error:
         raise _with_way_out(error, source.folder) from None
@@ -98,25 +102,30 @@ def inspect(source: Source) -> Inspection:
 
 def _inspect_file(source: Source) -> Inspection:
     path = Path(source.name)
-    headers: Mapping[str, TensorHeader] = read_header(path).tensors
+    headers = read_header(path).tensors
     try:
         description = read_description(path.parent)
     except InvalidModelError as error:
-        if not (path.parent / "config.json").exists():
-            return _report(source, headers, None, [])
-        return _report(source, headers, None, [f"config.json is left aside: {error}"])
-    expected = expected_tensors(description.family, description.config)
-    shapes = {tensor.name: tensor.shape for tensor in expected}
-    warnings = [
-        f"tensor {name} is {list(header.shape)}, config.json says {list(shapes[name])}"
-        for name, header in headers.items()
-        if name in shapes and header.shape != shapes[name]
+        there = (path.parent / "config.json").exists()
+        left_aside = [f"the config.json beside it is left aside: {error}"] if there else []
+        return _report(source, headers, None, left_aside)
+    family, config = description.family, description.config
+    shapes = {tensor.name: tensor.shape for tensor in expected_tensors(family, config)}
+    unclaimed = [
+        name for name in headers if name not in shapes and not is_harmless(family, config, name)
     ]
+    warnings = _warnings(description, headers, unclaimed)
+    wrong = [name for name in shapes if name in headers and headers[name].shape != shapes[name]]
+    if wrong:
+        warnings.append(
+            f"{_tensors(len(wrong))} another shape than config.json says, counted as other: "
+            f"{wrong[0]} is {list(headers[wrong[0]].shape)}, not {list(shapes[wrong[0]])}"
+        )
     missing = sum(name not in headers for name in shapes)
     if missing:
         warnings.append(
             f"{missing:,} of the {len(shapes):,} tensors that config.json asks for are not in this "
-            "file: counts are of the file, not of the model"
+            "file: counts are the file's, not the model's"
         )
     return _report(source, headers, description, warnings)
 
@@ -137,6 +146,7 @@ def _report(
         dtype=_main_dtype(tensors),
         context=None if config is None else config.context,
         vocab_size=None if config is None else config.vocab_size,
+        layers=None if config is None else config.n_layers,
         tied=tied,
         attention=None if config is None else _attention(config),
         kv_cache=None if config is None else kv_cache_memory(config),
@@ -156,19 +166,24 @@ def _warnings(
     warnings = []
     if unclaimed:
         named = ", ".join(unclaimed[:3]) + (", ..." if len(unclaimed) > 3 else "")
-        count = "1 tensor is" if len(unclaimed) == 1 else f"{len(unclaimed):,} tensors are"
         family = description.family.model_type
-        warnings.append(f"{count} unknown to the family {family}, counted as other: {named}")
+        warnings.append(
+            f"{_tensors(len(unclaimed))} no place in the family {family}, counted as other: {named}"
+        )
     head = f"{description.family.names['head']}.weight"
     if description.config.tied and head in headers:
         warnings.append(f"{head} is stored, though config.json ties it to W_E: counted once")
     return warnings
 
 
+def _tensors(count: int) -> str:
+    return "1 tensor has" if count == 1 else f"{count:,} tensors have"
+
+
 def _with_way_out(error: InvalidModelError, folder: Path) -> InvalidModelError:
     """The same error, with a hint at how to list what the files do hold."""
-    file = next(iter(sorted(folder.glob("*.safetensors"))), None)
-    if file is not None and not str(error).startswith(str(file)):
+    file = min(folder.glob("*.safetensors"), default=None)
+    if file is not None:
         listing = f"to list one file alone: llmcli inspect {file}"
         error.hint = f"{error.hint}; {listing}" if error.hint else listing
     return error

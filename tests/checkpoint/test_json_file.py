@@ -107,7 +107,7 @@ def test_a_socket_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("s")
-        with pytest.raises(InvalidModelError, match="cannot be read"):
+        with pytest.raises(InvalidModelError, match="not a regular file"):
             read_json_object(Path("s"))
 
 

@@ -1,0 +1,101 @@
+"""Starts, asks and, when it takes too long, ends the process that renders a chat template.
+
+It knows nothing of what a template's variables mean.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+SECONDS = 10.0  # real templates take milliseconds
+_START = (
+    "import runpy, sys; sys.path += sys.argv[2:]; runpy.run_path(sys.argv[1], None, '__main__')"
+)
+_PROGRAM = Path(__file__).with_name("render.py")
+
+
+class RenderProcess:
+    """One template's process: started at once, kept for the next turn, replaced when it died."""
+
+    def __init__(self, source: str, *, seconds: float = SECONDS) -> None:
+        self._source, self._seconds = source, seconds
+        self._start()
+
+    def literals(self) -> Mapping[str, str]:
+        """`{"text"}`: what the template itself writes; or `{"error", "message"}`."""
+        return self._ask({"template": self._source})
+
+    def render(self, variables: Mapping[str, Any], now: datetime) -> Mapping[str, str]:
+        """`{"text"}`, or `{"error": "raised" | "syntax" | "failed" | "limit", "message"}`."""
+        if self._process.poll() is not None:
+            self._start()
+            self.literals()
+        return self._ask({"variables": variables, "now": now.isoformat()})
+
+    def close(self) -> None:
+        """End the process, now."""
+        self._finalizer()
+
+    def _start(self) -> None:
+        # -I: nothing of the environment or the working folder counts; jinja2 comes from where this
+        # process has it. A session of its own: Ctrl+C is for the command, not for this process.
+        paths = {
+            Path(str(spec.origin)).parents[1]
+            for name in ("jinja2", "markupsafe")
+            if (spec := find_spec(name))
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _START, _PROGRAM, *map(str, paths)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._finalizer = weakref.finalize(self, _end, self._process)
+
+    def _ask(self, request: Mapping[str, Any]) -> Mapping[str, str]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        too_long = threading.Event()
+
+        def stop() -> None:
+            too_long.set()
+            self._process.kill()
+
+        timer = threading.Timer(self._seconds, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        except BaseException:  # Ctrl+C: the answer that is still to come would be the next one's
+            self.close()
+            raise
+        finally:
+            timer.cancel()
+        if line.endswith(b"\n"):
+            reply: dict[str, str] = json.loads(line)
+            return reply
+        self.close()
+        why = f"it ran for {self._seconds:g} seconds" if too_long.is_set() else "it broke down"
+        return {"error": "limit", "message": why}
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except OSError:
+                continue
+    process.wait()

@@ -1,0 +1,182 @@
+"""The sampler: each stage by its definition, the whole by its frequencies."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmcli.core.sampling import (
+    Sampler,
+    SamplingSpec,
+    add_bias,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    penalize_counts,
+    penalize_repetition,
+)
+from llmcli.errors import GenerationError, UsageError
+
+logit_vectors = st.lists(
+    st.one_of(st.floats(-20, 20, width=32), st.sampled_from([-1.0, 0.0, 2.0])),
+    min_size=1,
+    max_size=40,
+).map(torch.tensor)
+
+
+def kept(logits: torch.Tensor) -> list[int]:
+    return (logits > -math.inf).nonzero().squeeze(1).tolist()
+
+
+@given(logit_vectors, st.integers(1, 45))
+def test_top_k_keeps_the_k_best_and_of_equals_the_first(logits: torch.Tensor, k: int) -> None:
+    best_first = sorted(range(len(logits)), key=lambda i: (-float(logits[i]), i))
+    result = keep_top_k(logits, k)
+    assert kept(result) == sorted(best_first[:k])
+    assert torch.equal(result[kept(result)], logits[kept(result)])
+
+
+@given(logit_vectors, st.floats(0.01, 0.99))
+def test_top_p_keeps_the_fewest_that_reach_p(logits: torch.Tensor, p: float) -> None:
+    result = keep_top_p(logits, p)
+    probabilities = torch.softmax(logits.double(), 0)
+    chosen = kept(result)
+    slack = 1e-5
+    assert float(probabilities[chosen].sum()) >= p - slack
+    weakest = min(chosen, key=lambda i: float(probabilities[i]))
+    if len(chosen) > 1:
+        assert float(probabilities[chosen].sum() - probabilities[weakest]) < p + slack
+    left_out = set(range(len(logits))) - set(chosen)
+    assert all(probabilities[i] <= probabilities[weakest] for i in left_out)
+
+
+@given(logit_vectors, st.floats(0.01, 1.0))
+def test_min_p_keeps_what_is_near_enough_to_the_best(logits: torch.Tensor, p: float) -> None:
+    probabilities = torch.softmax(logits.double(), 0)
+    chosen = set(kept(keep_min_p(logits, p)))
+    for token, probability in enumerate(probabilities / probabilities.max()):
+        if abs(float(probability) - p) > 1e-5:
+            assert (token in chosen) == (float(probability) >= p)
+    assert int(logits.argmax()) in chosen
+
+
+def test_top_p_of_equals_keeps_the_lower_ids() -> None:
+    assert kept(keep_top_p(torch.zeros(10), 0.35)) == [0, 1, 2, 3]
+
+
+def test_filters_pass_over_what_is_already_ruled_out() -> None:
+    logits = torch.tensor([-math.inf, 1.0, -math.inf, 0.0])
+    assert kept(keep_top_k(logits, 3)) == [1, 3]
+    assert kept(keep_top_p(logits, 0.999)) == [1, 3]
+    assert kept(keep_min_p(logits, 0.9)) == [1]
+
+
+def test_penalties_and_bias_by_their_formulas() -> None:
+    logits = torch.tensor([2.0, -2.0, 1.0, 0.5])
+    assert penalize_repetition(logits, [0, 1, 1], 2.0).tolist() == [1.0, -4.0, 1.0, 0.5]
+    assert penalize_counts(logits, [2, 2, 3], 0.25, 0.5).tolist() == [2.0, -2.0, 0.0, -0.25]
+    assert add_bias(logits, {3: 1.5, 0: -100.0}).tolist() == [-math.inf, -2.0, 1.0, 2.0]
+    assert logits.tolist() == [2.0, -2.0, 1.0, 0.5]  # stages change nothing in place
+
+
+def test_the_window_of_the_repetition_penalty() -> None:
+    logits = torch.tensor([1.0, 0.9, 0.0])
+    greedy = {"temperature": 0.0, "repetition_penalty": 2.0}
+    assert Sampler(SamplingSpec(**greedy)).draw(logits, [0], [2]).token == 1
+    assert Sampler(SamplingSpec(**greedy, repeat_last_n=1)).draw(logits, [0], [2]).token == 0
+    assert Sampler(SamplingSpec(**greedy, repeat_last_n=0)).draw(logits, [0], [0]).token == 0
+
+
+def test_frequency_counts_the_answer_and_not_the_prompt() -> None:
+    sampler = Sampler(SamplingSpec(temperature=0.0, frequency_penalty=1.0))
+    assert sampler.draw(torch.tensor([1.0, 0.5]), [0, 0, 0], []).token == 0
+    assert sampler.draw(torch.tensor([1.0, 0.5]), [], [0]).token == 1
+
+
+def test_temperature_zero_is_greedy_and_of_equals_the_first() -> None:
+    sampler = Sampler(SamplingSpec(temperature=0.0, top_k=3))
+    assert sampler.draw(torch.tensor([0.0, 3.0, 3.0]), [], []).token == 1
+
+
+def test_a_tiny_temperature_is_as_good_as_greedy() -> None:
+    sampler = Sampler(SamplingSpec(temperature=1e-30, top_p=0.9))
+    assert sampler.draw(torch.tensor([50.0, 51.0, -3.0]), [], []).token == 1
+
+
+def test_logprob_is_the_models_own_whatever_the_settings() -> None:
+    logits = torch.tensor([1.0, 2.0, 3.0])
+    draw = Sampler(SamplingSpec(temperature=0.0, logit_bias={0: 100.0})).draw(logits, [], [])
+    assert draw.token == 0
+    assert draw.logprob == pytest.approx(float(logits.log_softmax(0)[0]), abs=1e-6)
+
+
+def test_frequencies_follow_the_distribution() -> None:
+    logits = torch.tensor([0.0, 1.0, 2.0, -1.0, 1.5])
+    spec = SamplingSpec(temperature=0.8, top_k=4, top_p=0.95, seed=11)
+    sampler = Sampler(spec)
+    expected = torch.softmax(keep_top_p(keep_top_k(logits / 0.8, 4), 0.95), 0)
+    n = 20_000
+    counts = torch.zeros(5)
+    for _ in range(n):
+        counts[sampler.draw(logits, [], []).token] += 1
+    assert counts[expected == 0].sum() == 0
+    possible = expected > 0
+    chi_squared = ((counts - n * expected)[possible] ** 2 / (n * expected)[possible]).sum()
+    assert chi_squared < 16.27  # 3 degrees of freedom: exceeded once in a thousand seeds
+
+
+def test_a_seed_gives_the_same_tokens_and_another_does_not() -> None:
+    logits = torch.zeros(100)
+
+    def draws(seed: int | None) -> list[int]:
+        sampler = Sampler(SamplingSpec(seed=seed))
+        return [sampler.draw(logits, [], []).token for _ in range(30)]
+
+    assert draws(5) == draws(5)
+    assert draws(5) != draws(6)
+    assert draws(None) != draws(None)
+
+
+def test_unusable_logits_are_an_error_that_names_the_token() -> None:
+    sampler = Sampler(SamplingSpec())
+    for bad in (math.nan, math.inf):
+        with pytest.raises(GenerationError, match="at token 2"):
+            sampler.draw(torch.tensor([0.0, bad]), [], [7, 7])
+    forbid_all = Sampler(SamplingSpec(logit_bias={0: -100, 1: -100}))
+    with pytest.raises(GenerationError, match="no token is allowed"):
+        forbid_all.draw(torch.tensor([0.0, 1.0]), [], [])
+
+
+@given(logit_vectors, st.integers(0, 2**32))
+@settings(max_examples=50)
+def test_whatever_the_filters_a_token_is_drawn_that_they_kept(
+    logits: torch.Tensor, seed: int
+) -> None:
+    spec = SamplingSpec(temperature=0.7, top_k=5, top_p=0.6, min_p=0.1, seed=seed)
+    token = Sampler(spec).draw(logits, [], []).token
+    scaled = (logits - logits.max()) / 0.7
+    assert token in kept(keep_min_p(keep_top_p(keep_top_k(scaled, 5), 0.6), 0.1))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"temperature": -0.1},
+        {"temperature": math.inf},
+        {"temperature": math.nan},
+        {"top_k": -1},
+        {"top_p": 0.0},
+        {"top_p": 1.01},
+        {"min_p": -0.5},
+        {"repetition_penalty": 0.0},
+        {"repeat_last_n": -2},
+        {"frequency_penalty": math.nan},
+        {"presence_penalty": math.inf},
+        {"logit_bias": {3: math.nan}},
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(setting: dict) -> None:
+    with pytest.raises(UsageError, match=next(iter(setting))):
+        SamplingSpec(**setting)
