@@ -29,7 +29,7 @@ IM_START = "<|im_start|>"
 IM_END = "<|im_end|>"
 
 Task = Callable[[random.Random, Pool], Turn]
-RawTask = Callable[[random.Random, Pool], Plain]
+
 
 # Shares of the turns of a conversation.
 TASKS: dict[Task, float] = {
@@ -44,7 +44,7 @@ TASKS: dict[Task, float] = {
     small_fact: 5,
     echo: 2,
 }
-RAW_TASKS: dict[RawTask, float] = {
+RAW_TASKS: dict[raw.RawMaker, float] = {
     raw.raw_capital: 30,
     raw.raw_title: 14,
     raw.raw_refers: 16,
@@ -81,7 +81,7 @@ def draw(task: Task, rng: random.Random, pool: Pool) -> Turn:
             return turn
 
 
-def draw_raw(task: RawTask, rng: random.Random, pool: Pool) -> Plain:
+def draw_raw(task: raw.RawMaker, rng: random.Random, pool: Pool) -> Plain:
     while True:
         plain = task(rng, pool)
         if belongs(plain.prompt, pool):
@@ -93,18 +93,24 @@ def any_turn(rng: random.Random) -> Turn:
     return draw(task, rng, Pool.TRAIN)
 
 
+def trainable(make: Callable[[], list[Turn]]) -> list[Turn]:
+    """Turns from a maker none of whose prompts is held out."""
+    while True:
+        turns = make()
+        if all(belongs(turn.user, Pool.TRAIN) for turn in turns):
+            return turns
+
+
 def plain_turns(rng: random.Random) -> list[Turn]:
     """A conversation of unrelated questions, sometimes with a follow-up on the last one."""
     turns: list[Turn] = []
     count = 20 if rng.random() < LONG_SHARE else rng.choice((1, 1, 1, 1, 2, 2, 3, 4, 6, 8))
     for _ in range(count):
         if rng.random() < 0.08:
-            pair = concept_turns(rng, Pool.TRAIN)
-            if belongs(pair[0].user, Pool.TRAIN):
-                turns += pair
-                continue
+            turns += trainable(lambda: concept_turns(rng, Pool.TRAIN))
+            continue
         if rng.random() < 0.03:
-            turns.append(ask_name(rng, Pool.TRAIN, None))
+            turns += trainable(lambda: [ask_name(rng, Pool.TRAIN, None)])
         turns.append(any_turn(rng))
     return turns
 
@@ -112,19 +118,25 @@ def plain_turns(rng: random.Random) -> list[Turn]:
 def memory_turns(rng: random.Random) -> list[Turn]:
     """A conversation in which something is told, and asked for some turns later."""
     turns: list[Turn] = [any_turn(rng)] if rng.random() < 0.25 else []
-    told, name = tell_name(rng, Pool.TRAIN)
-    if rng.random() < 0.2:
-        extra = any_turn(rng)
-        told = Turn(f"{told.user.rstrip('.!')}. {extra.user}", f"{told.answer} {extra.answer}")
+    told, asked = trainable(lambda: list(name_turns(rng)))
     turns.append(told)
-    questions = [ask_name(rng, Pool.TRAIN, name)]
+    questions = [asked]
     if rng.random() < 0.35:
-        other, asked = tell_other(rng, Pool.TRAIN)
+        other, asked_too = trainable(lambda: list(tell_other(rng, Pool.TRAIN)))
         turns.append(other)
-        questions.append(asked)
+        questions.append(asked_too)
     turns += [any_turn(rng) for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 2, 3, 6)))]
     rng.shuffle(questions)
     return turns + questions
+
+
+def name_turns(rng: random.Random) -> tuple[Turn, Turn]:
+    """The telling of a name, which may come with a first question, and the later question for it."""
+    told, name = tell_name(rng, Pool.TRAIN)
+    if rng.random() < 0.2 and belongs(told.user, Pool.TRAIN):
+        extra = any_turn(rng)
+        told = Turn(f"{told.user.rstrip('.!')}. {extra.user}", f"{told.answer} {extra.answer}")
+    return told, ask_name(rng, Pool.TRAIN, name)
 
 
 def as_document(turns: list[Turn], system: str | None = None) -> Document:

@@ -56,6 +56,8 @@ ALWAYS_TRAINED = frozenset(
         "Hi",
         "What is a token?",
         "What is a KV cache?",
+        "What is my name?",
+        "Why?",
     )
 )
 

@@ -4,6 +4,7 @@ It does not know how conversations are laid out (see corpus.py).
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from training.facts_people import COLOURS
@@ -31,6 +32,9 @@ class Plain:
 
     prompt: str
     completion: str
+
+
+RawMaker = Callable[[random.Random, Pool], Plain]
 
 
 def raw_capital(rng: random.Random, pool: Pool) -> Plain:

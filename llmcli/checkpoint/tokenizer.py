@@ -55,8 +55,6 @@ class Tokenizer:
         self._added = backend.get_added_tokens_decoder()
         self.added_tokens = {token.content: id for id, token in self._added.items()}
         self.special_ids = frozenset(id for id, token in self._added.items() if token.special)
-        # "Unknown" is what any text may come to; it steers nothing.
-        self._control_ids = self.special_ids - {self._named_id("unk_token")}
         self._decoder_types, self._decoder_text = _decoder_description(backend)
         self._byte_values = byte_values() if "ByteLevel" in self._decoder_types else {}
 
@@ -129,8 +127,10 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; special tokens have none, and ids without a token are passed over."""
-        with _native_errors(self._file, "cannot decode"):
-            return self._backend.decode(list(ids), skip_special_tokens=True)
+        with _native_errors(self._file, "cannot decode"), _quiet_stderr():
+            # Not left to the library: it misses special tokens whose `normalized` is set.
+            kept = [id for id in ids if id not in self.special_ids]
+            return self._backend.decode(kept, skip_special_tokens=False)
 
     def token(self, id: int) -> str:
         """The vocabulary's own spelling of `id`, such as `Ġhello` or `▁hello`."""
@@ -198,8 +198,7 @@ class Tokenizer:
     def _plain(self, text: str, *, add: bool) -> list[int]:
         encoding = self._encode(text, special=False, add=add)
         ids = self._ids(encoding)
-        typed = {id for spelling, id in self.added_tokens.items() if spelling in text}
-        typed &= self._control_ids
+        typed = self._spelled_in(text)
         if typed.isdisjoint(ids):
             return ids
         # What was added around the text may hold the same ids by right: look at the text alone.
@@ -228,11 +227,15 @@ class Tokenizer:
 
     def _without_control(self, part: str) -> list[int]:
         ids: list[int] = [token.id for token in self._backend.model.tokenize(part)]
-        if self._control_ids.isdisjoint(ids):
+        if self._spelled_in(part).isdisjoint(ids):
             return ids
         if len(part) == 1:
             raise InvalidModelError(f"{self._file}: cannot write {part!r} but as a control token")
         return [id for character in part for id in self._without_control(character)]
+
+    def _spelled_in(self, text: str) -> set[int]:
+        """The special tokens whose spelling occurs in `text`."""
+        return {id for id in self.special_ids if self._added[id].content in text}
 
     def _encode(self, text: str, *, special: bool, add: bool) -> Encoding:
         with _native_errors(self._file, "cannot encode"), _quiet_stderr():

@@ -4,28 +4,27 @@ It knows the options and the looks; what is shown comes from `views.inspection`.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmcli.cli.options import COMMAND, Debug, Json, Offline, Quiet, Revision
-from llmcli.cli.output import Output, safe
+from llmcli.cli.output import Output
+from llmcli.cli.table import FittedTable, Joined, Row, cell, size
 from llmcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from llmcli.views.inspection import Inspection
     from llmcli.views.inventory import Group
 
-Row = tuple[str, ...]
-
 COLUMNS: Row = ("tensor", "shape", "dtype", "concept", "parameters", "bytes", "file")
+NUMBERS = (4, 5)
 BAR_WIDTH = 10
-GAP = 2
 DIFFERS = "≠"
 
 Model = Annotated[
@@ -134,9 +133,9 @@ def _every_tensor(report: "Inspection") -> "RenderableType":
     from llmcli.views.inventory import fold
 
     numbers = _file_numbers(report)
-    rows = [
+    rows: list[Row] = [
         (
-            _cell(tensor.name),
+            cell(tensor.name),
             _shape(tensor.shape),
             tensor.dtype,
             _concept(tensor.concept, tensor.heads),
@@ -157,27 +156,33 @@ def _inventory(report: "Inspection", tables: list[list[Row]]) -> "RenderableType
     from rich.console import Group
     from rich.text import Text
 
-    notes = []
+    notes: list[RenderableType] = []
     if any(row.differs for group in report.groups for row in group.tensors):
-        notes.append(f"{DIFFERS} not the same in every layer")
+        notes.append(Text(f"{DIFFERS} not the same in every layer"))
     files = _file_numbers(report)
     if len(files) > 1:
-        notes += [f"file {number}: {_cell(name)}" for name, number in files.items()]
-    count = f"{len(report.tensors):,} of {report.totals.tensors:,} tensors"
-    if len(report.tensors) == report.totals.tensors:
-        count = _counted(report.totals.tensors, "tensor")
-    shown = sum(tensor.parameters for tensor in report.tensors)
-    n_bytes = sum(tensor.bytes for tensor in report.tensors)
-    notes.append(f"{count} · {shown:,} values · {n_bytes:,} bytes")
-    if report.kv_cache is not None and report.attention is not None:
-        per_token = report.kv_cache.bytes_per_token.bf16
-        notes.append(
-            f"KV cache: {size(per_token)} per token in 16 bit = 2 × {report.layers} layers × "
-            f"{_counted(report.attention.kv_heads, 'KV head')} × {report.attention.head_dim} × "
-            "2 bytes"
+        notes += [Text(f"file {number}: {cell(name)}") for name, number in files.items()]
+    n_shown, count = len(report.tensors), _counted(report.totals.tensors, "tensor")
+    notes.append(
+        Joined(
+            [
+                count if n_shown == report.totals.tensors else f"{n_shown:,} of {count}",
+                f"{sum(tensor.parameters for tensor in report.tensors):,} values",
+                f"{sum(tensor.bytes for tensor in report.tensors):,} bytes",
+            ]
         )
-    parts = [Headline(report), Text(), FittedTable(tables), Text()]
-    return Group(*parts, *(Text(note) for note in notes))
+    )
+    if report.kv_cache is not None and report.attention is not None:
+        heads = _counted(report.attention.kv_heads, "KV head")
+        notes.append(
+            Text(
+                f"KV cache {size(report.kv_cache.bytes_per_token.bf16)} per token in 16 bit: "
+                f"2 × {report.layers} layers × {heads} × {report.attention.head_dim} × 2 bytes"
+            )
+        )
+    headings = frozenset(row[0] for rows in tables for row in rows[1:] if not row[1])
+    table = FittedTable(tables, right=NUMBERS, headings=headings)
+    return Group(_headline(report), Text(), table, Text(), *notes)
 
 
 def _group_rows(report: "Inspection", groups: "Sequence[Group]") -> list[Row]:
@@ -185,7 +190,7 @@ def _group_rows(report: "Inspection", groups: "Sequence[Group]") -> list[Row]:
     rows: list[Row] = []
     for group in groups:
         if group.name is not None:
-            name, each = _cell(group.name), ""
+            name, each = cell(group.name), ""
             if group.count > 1:
                 name, each = f"{name} (×{group.count})", "each layer"
             count, n_bytes = group.parameters // group.count, group.bytes // group.count
@@ -194,7 +199,7 @@ def _group_rows(report: "Inspection", groups: "Sequence[Group]") -> list[Row]:
             mark = "" if group.name is None else f"{DIFFERS} " if row.differs else "  "
             rows.append(
                 (
-                    mark + _cell(row.name),
+                    mark + cell(row.name),
                     _shape(row.shape),
                     row.dtype,
                     _concept(row.concept, row.heads),
@@ -209,7 +214,7 @@ def _group_rows(report: "Inspection", groups: "Sequence[Group]") -> list[Row]:
 def _narrower(report: "Inspection", rows: list[Row]) -> list[list[Row]]:
     """The table with all columns, then without files, then without bytes too."""
     tied = [
-        (_cell(tensor.name), "is W_E", "", tensor.concept, "0", "0 B", "")
+        (cell(tensor.name), "reuses W_E", "", tensor.concept, "0", "0 B", "")
         for tensor in report.reused
     ]
     widths = (7, 6, 5) if len(_file_numbers(report)) > 1 else (6, 5)
@@ -222,29 +227,98 @@ def _parameters(report: "Inspection") -> "RenderableType":
     from rich.text import Text
 
     totals = report.totals
-    table: list[Row] = [("component", "formula", "parameters", "share", "")]
+    rows: list[Row] = [("component", "formula", "parameters", "share", "")]
     for row in report.components:
         bar = "█" * round(row.share * BAR_WIDTH)
-        table.append(
-            (row.component, row.formula or "", f"{row.parameters:,}", _share(row.share), bar)
-        )
+        count = f"{row.parameters:,}"
+        rows.append((row.component, row.formula or "", count, _share(row.share), bar))
     total = sum(row.parameters for row in report.components)
-    equal = "=" if total == totals.stored_parameters else "NOT"
-    in_headers = f"{equal} {totals.stored_parameters:,} in the headers"
-    table.append(("sum", in_headers, f"{total:,}", _share(1.0), ""))
+    sign = "=" if total == totals.stored_parameters else "but"
+    rows.append(
+        ("sum", f"{sign} {totals.stored_parameters:,} in the headers", f"{total:,}", "100%", "")
+    )
     counts: list[Row] = [
-        ("stored", f"{totals.stored_parameters:,}", "every value in the files"),
+        ("stored", f"{totals.stored_parameters:,}", "all values in the files"),
         ("unique", f"{totals.parameters:,}", "every parameter once"),
     ]
     if report.family is not None:
-        counts.append(
-            ("non-embedding", f"{totals.non_embedding_parameters:,}", "those inside the layers")
-        )
+        count = f"{totals.non_embedding_parameters:,}"
+        counts.append(("non-embedding", count, f"without {_token_tables(report)}"))
     return Group(
-        Headline(report),
+        _headline(report),
         Text(),
-        FittedTable([table, [row[:4] for row in table]], right=(2, 3)),
+        FittedTable([rows, [row[:4] for row in rows]], right=(2, 3), headings=frozenset({"sum"})),
         Text(),
-        FittedTable([counts], right=(1,), header=False),
+        FittedTable([[("count", "values", ""), *counts]], right=(1,)),
+        Text(),
         Text(_why(report)),
     )
+
+
+def _why(report: "Inspection") -> str:
+    """One line on why the three counts differ, or do not."""
+    if report.family is None:
+        return "No config.json says which values are parameters: all are counted."
+    totals = report.totals
+    stored = {row.component: row.parameters for row in report.components}
+    reasons = []
+    if report.reused:
+        reasons.append("the head is tied: it reuses W_E and stores nothing")
+    elif report.tied and stored.get("lm_head"):
+        reasons.append(f"stored holds a copy of the tied head ({stored['lm_head']:,})")
+    if stored.get("buffers"):
+        reasons.append(f"stored holds buffers ({stored['buffers']:,}), which are not parameters")
+    left_out = totals.parameters - totals.non_embedding_parameters
+    reasons.append(f"non-embedding leaves out {_token_tables(report)} ({left_out:,})")
+    return f"Why they differ: {'; '.join(reasons)}."
+
+
+def _token_tables(report: "Inspection") -> str:
+    return "W_E" if report.tied else "W_E and W_unembed"
+
+
+def _headline(report: "Inspection") -> Joined:
+    totals = report.totals
+    facts = [f"{cell(report.model)}: {report.family or 'family unknown'}"]
+    facts.append(_counted(totals.parameters, "parameter"))
+    facts += [report.dtype or "no tensors", size(totals.bytes)]
+    attention = report.attention
+    if attention is not None:
+        heads = _counted(attention.query_heads, "query head")
+        if attention.sharing == 1:
+            facts.append(f"{attention.kind}, {heads}, a KV head each")
+        else:
+            shared = _counted(attention.kv_heads, "KV head")
+            facts.append(f"{attention.kind}, {heads} share {shared} ({attention.sharing}:1)")
+        facts += [f"context {report.context:,}", f"vocabulary {report.vocab_size:,}"]
+        facts.append("tied head" if report.tied else "own head")
+    return Joined(facts, "bold")
+
+
+def _file_numbers(report: "Inspection") -> dict[str, str]:
+    """File name -> its number in the table, where whole names would not fit."""
+    names = sorted({tensor.file for tensor in report.tensors})
+    return {name: str(number) for number, name in enumerate(names, 1)}
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """`3`, `1-4`, or `1,3` where numbers in between are missing."""
+    if len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]}-{numbers[-1]}"
+    return ",".join(map(str, numbers))
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def _concept(concept: str | None, heads: tuple[int, int] | None) -> str:
+    return (concept or "") + (f" {heads[0]}×{heads[1]}" if heads else "")
+
+
+def _share(share: float) -> str:
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

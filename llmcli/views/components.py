@@ -50,6 +50,7 @@ def count_components(
         members = [tensor for tensor in tensors if tensor.component == component]
         if not members and not (component == "lm_head" and tied):
             continue
+        text: str | None
         if component == "lm_head" and tied:
             text = "copy of W_E, not read" if members else "reuses W_E"
         else:
