@@ -45,7 +45,8 @@ class Repository:
 @dataclass
 class Hub:
     """`faults` maps LISTING or a file's name to what happens instead: an HTTP status, "gated",
-    "token", "cut" (always), "cut once", "hang", "wrong hash", "wrong size", "too long", "garbage"."""
+    "token", "cut" (always), "cut once", "hang", "wrong hash", "wrong size", "too long" or
+    "garbage". `requests` holds method, path and range of each request."""
 
     revisions: dict[tuple[str, str], Repository] = field(default_factory=dict)
     faults: dict[str, int | str] = field(default_factory=dict)

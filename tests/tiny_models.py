@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from llmcli.checkpoint.config_json import describe
-from llmcli.checkpoint.layout import expected_tensors
+from llmcli.checkpoint.layout import by_target, expected_tensors
+from llmcli.core.model import Decoder
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + "
@@ -67,6 +68,21 @@ def random_weights(config: dict[str, Any], seed: int) -> dict[str, torch.Tensor]
         scale = tensor.shape[1] ** -0.5 if len(tensor.shape) == 2 else 0.1
         weights[tensor.name] = values * scale + (1.0 if tensor.component == "norms" else 0.0)
     return weights
+
+
+def random_decoder(config: dict[str, Any], seed: int) -> Decoder:
+    """The same weights in a decoder, without a folder."""
+    description = describe(config, Path("config.json"))
+    weights = random_weights(config, seed)
+    groups = by_target(expected_tensors(description.family, description.config))
+    decoder = Decoder(description.config)
+    decoder.load_state_dict(
+        {
+            target: torch.cat([weights[part.name] for part in parts])
+            for target, parts in groups.items()
+        }
+    )
+    return decoder.requires_grad_(False).eval()
 
 
 def write_tokenizer(folder: Path, vocab_size: int, *, chat: bool) -> None:

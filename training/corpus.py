@@ -131,7 +131,7 @@ def memory_turns(rng: random.Random) -> list[Turn]:
 
 
 def name_turns(rng: random.Random) -> tuple[Turn, Turn]:
-    """The telling of a name, which may come with a first question, and the later question for it."""
+    """The telling of a name, perhaps with a first question, and the later question for it."""
     told, name = tell_name(rng, Pool.TRAIN)
     if rng.random() < 0.2 and belongs(told.user, Pool.TRAIN):
         extra = any_turn(rng)

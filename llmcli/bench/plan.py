@@ -25,7 +25,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        return test_name(self.n_prompt, self.n_gen, self.n_depth)
+        return case_name(self.n_prompt, self.n_gen, self.n_depth)
 
     @property
     def n_start(self) -> int:
@@ -54,7 +54,7 @@ class Case:
         return passes * self.n_start + passes * (passes - 1) // 2
 
 
-def test_name(n_prompt: int, n_gen: int, n_depth: int) -> str:
+def case_name(n_prompt: int, n_gen: int, n_depth: int) -> str:
     """`pp64`, `tg64` or `pp64+tg64`, with ` @ d128` where other tokens come before."""
     prompt, generation = f"pp{n_prompt}" if n_prompt else "", f"tg{n_gen}" if n_gen else ""
     name = "+".join(filter(None, (prompt, generation)))

@@ -26,7 +26,7 @@ class HeldCache:
 
 
 @dataclass(frozen=True)
-class Test:
+class BenchTest:
     """One test with one setting of the cache.
 
     `_ns` are times in nanoseconds, `_ts` rates in tokens per second; `cv` is that of the times.
@@ -110,6 +110,6 @@ class Report:
     model_size: int
     prompt: str
     repetitions: int
-    tests: tuple[Test, ...]
+    tests: tuple[BenchTest, ...]
     comparison: tuple[Comparison, ...]
     machine: Machine

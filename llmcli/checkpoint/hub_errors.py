@@ -50,7 +50,7 @@ def _explain(error: BaseException, repo: str, revision: str) -> ModelNotFoundErr
     if isinstance(error, errors.RepositoryNotFoundError):
         return ModelNotFoundError(
             f"there is no model {repo} on {host}, or it is private",
-            hint=f"check the spelling (there is no such folder here); for a private model, {LOG_IN}",
+            hint=f"check the spelling (no folder here has that name); if it is private, {LOG_IN}",
         )
     if isinstance(error, errors.HfHubHTTPError):
         return _explain_status(error.response.status_code, repo, host)
@@ -62,7 +62,9 @@ def _explain(error: BaseException, repo: str, revision: str) -> ModelNotFoundErr
 def _explain_status(status: int, repo: str, host: str) -> ModelNotFoundError:
     if status == 401:
         return ModelNotFoundError(
-            f"{repo}: {host} does not accept your access token (HTTP 401)", hint=LOG_IN
+            f"{repo}: {host} denies access (HTTP 401): the name is wrong, the model is private, "
+            "or the access token is not valid",
+            hint=f"check the spelling, then {LOG_IN}",
         )
     if status == 403:
         return ModelNotFoundError(

@@ -45,6 +45,16 @@ class Generation(jinja2.ext.Extension):
         return caller()
 
 
+class Dict:
+    """`dict()` without the class behind it, from which all other classes could be reached."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args: Any) -> dict[Any, Any]:
+        return dict.fromkeys(*args)
+
+
 class Namespace(jinja2.utils.Namespace):
     """`namespace()` that takes no underscored names, which could lead out of the sandbox."""
 
@@ -79,7 +89,7 @@ def compile_template(source: str, now: Callable[[], datetime]) -> tuple[jinja2.T
     environment.globals |= {
         "raise_exception": raise_exception,
         "strftime_now": lambda format: now().strftime(format),
-        "dict": lambda *args, **kwargs: dict(*args, **kwargs),
+        "dict": Dict(),
         "namespace": Namespace,
     }
     tree = environment.parse(source)

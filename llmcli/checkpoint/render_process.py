@@ -22,28 +22,28 @@ _PROGRAM = Path(__file__).with_name("render.py")
 
 
 class RenderProcess:
-    """One template's process: started at once, kept for the next turn, replaced when it died."""
+    """One template's process: started at once, kept for the next turn, replaced when it died.
+
+    `loaded` says how it took the template: `{"text"}`, all that the template writes by itself,
+    or `{"error", "message"}`.
+    """
 
     def __init__(self, source: str, *, seconds: float = SECONDS) -> None:
+        """`seconds`: how long one rendering may take."""
         self._source, self._seconds = source, seconds
-        self._start()
-
-    def literals(self) -> Mapping[str, str]:
-        """`{"text"}`: what the template itself writes; or `{"error", "message"}`."""
-        return self._ask({"template": self._source})
+        self.loaded = self._start()
 
     def render(self, variables: Mapping[str, Any], now: datetime) -> Mapping[str, str]:
         """`{"text"}`, or `{"error": "raised" | "syntax" | "failed" | "limit", "message"}`."""
         if self._process.poll() is not None:
-            self._start()
-            self.literals()
-        return self._ask({"variables": variables, "now": now.isoformat()})
+            self.loaded = self._start()
+        return self._ask({"variables": variables, "now": now.isoformat()}, self._seconds)
 
     def close(self) -> None:
         """End the process, now."""
         self._finalizer()
 
-    def _start(self) -> None:
+    def _start(self) -> Mapping[str, str]:
         # -I: nothing of the environment or the working folder counts; jinja2 comes from where this
         # process has it. A session of its own: Ctrl+C is for the command, not for this process.
         paths = {
@@ -59,22 +59,23 @@ class RenderProcess:
             start_new_session=True,
         )
         self._finalizer = weakref.finalize(self, _end, self._process)
+        return self._ask({"template": self._source}, SECONDS)
 
-    def _ask(self, request: Mapping[str, Any]) -> Mapping[str, str]:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        too_long = threading.Event()
+    def _ask(self, request: Mapping[str, Any], seconds: float) -> Mapping[str, str]:
+        process, too_long = self._process, threading.Event()
+        assert process.stdin is not None and process.stdout is not None
 
         def stop() -> None:
             too_long.set()
-            self._process.kill()
+            process.kill()
 
-        timer = threading.Timer(self._seconds, stop)
+        timer = threading.Timer(seconds, stop)
         timer.daemon = True
         timer.start()
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
         except BrokenPipeError:
             line = b""
         except BaseException:  # Ctrl+C: the answer that is still to come would be the next one's
@@ -86,7 +87,7 @@ class RenderProcess:
             reply: dict[str, str] = json.loads(line)
             return reply
         self.close()
-        why = f"it ran for {self._seconds:g} seconds" if too_long.is_set() else "it broke down"
+        why = f"it ran for {seconds:g} seconds" if too_long.is_set() else "it broke down"
         return {"error": "limit", "message": why}
 
 

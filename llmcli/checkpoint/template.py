@@ -39,7 +39,7 @@ class ChatTemplate:
         """`origin` says in messages where `source` was found. Raises InvalidModelError."""
         self._origin, self._tokenizer = origin, tokenizer
         self._process = RenderProcess(source)
-        self._literals = self._reply(self._process.literals())
+        self._literals = self._reply(self._process.loaded)
 
     @classmethod
     def load(

@@ -93,7 +93,7 @@ def inspect(
     source = resolve(model, revision=revision, offline=offline, notice=output.notice)
     report = inspection.inspect(source)
     for warning in report.warnings:
-        output.notice(f"warning: {warning}")
+        output.notice(f"warning: {cell(warning)}")
     if params:
         output.emit(report, _parameters)
     else:
@@ -161,7 +161,7 @@ def _inventory(report: "Inspection", tables: list[list[Row]]) -> "RenderableType
         notes.append(Text(f"{DIFFERS} not the same in every layer"))
     files = _file_numbers(report)
     if len(files) > 1:
-        notes += [Text(f"file {number}: {cell(name)}") for name, number in files.items()]
+        notes.append(Text(f"files 1-{len(files)}: {cell(min(files))} ... {cell(max(files))}"))
     n_shown, count = len(report.tensors), _counted(report.totals.tensors, "tensor")
     notes.append(
         Joined(
@@ -177,7 +177,7 @@ def _inventory(report: "Inspection", tables: list[list[Row]]) -> "RenderableType
         notes.append(
             Text(
                 f"KV cache {size(report.kv_cache.bytes_per_token.bf16)} per token in 16 bit: "
-                f"2 × {report.layers} layers × {heads} × {report.attention.head_dim} × 2 bytes"
+                f"2 × {report.layers} layers × {heads} × {report.attention.head_dim} × 2 B"
             )
         )
     headings = frozenset(row[0] for rows in tables for row in rows[1:] if not row[1])
@@ -291,7 +291,7 @@ def _headline(report: "Inspection") -> Joined:
             shared = _counted(attention.kv_heads, "KV head")
             facts.append(f"{attention.kind}, {heads} share {shared} ({attention.sharing}:1)")
         facts += [f"context {report.context:,}", f"vocabulary {report.vocab_size:,}"]
-        facts.append("tied head" if report.tied else "own head")
+        facts.append("tied head" if report.tied else "untied head")
     return Joined(facts, "bold")
 
 

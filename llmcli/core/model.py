@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from llmcli.core.cache import KVCache
 from llmcli.core.config import Activation, ModelConfig, Rope
+from llmcli.core.linear import Embedding, Linear
 from llmcli.core.rope import Rotation
 from llmcli.core.tap import Tap, point
 
@@ -53,8 +54,8 @@ class Attention(nn.Module):
         )
         self.scale = config.d_head**-0.5
         self.widths = (config.d_q, config.d_kv, config.d_kv)
-        self.qkv = nn.Linear(config.d_model, sum(self.widths), bias=config.qkv_bias)
-        self.out = nn.Linear(config.d_q, config.d_model, bias=config.out_bias)
+        self.qkv = Linear(config.d_model, sum(self.widths), bias=config.qkv_bias)
+        self.out = Linear(config.d_q, config.d_model, bias=config.out_bias)
 
     def forward(
         self,
@@ -116,8 +117,8 @@ class MLP(nn.Module):
         super().__init__()
         self.index = index
         self.activation = ACTIVATIONS[config.activation]
-        self.gate_up = nn.Linear(config.d_model, 2 * config.d_ff, bias=config.mlp_bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
+        self.gate_up = Linear(config.d_model, 2 * config.d_ff, bias=config.mlp_bias)
+        self.down = Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
 
     def forward(self, x: Tensor, tap: Tap | None) -> Tensor:
         name = f"blocks.{self.index}.mlp"
@@ -160,12 +161,10 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = nn.Embedding(config.vocab_size, config.d_model)
+        self.embed = Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(Block(config, index) for index in range(config.n_layers))
         self.final_norm = Norm(config)
-        self.head = (
-            None if config.tied else nn.Linear(config.d_model, config.vocab_size, bias=False)
-        )
+        self.head = None if config.tied else Linear(config.d_model, config.vocab_size, bias=False)
 
     @property
     def dtype(self) -> torch.dtype:

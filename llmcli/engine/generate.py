@@ -47,7 +47,7 @@ def prefill(
     In chunks, which bound the memory of activations; without a cache in one pass.
     """
     rows = torch.tensor(ids, dtype=torch.int64, device=decoder.device).unsqueeze(0)  # (1, T)
-    for part in rows.split(chunk if cache is not None else len(ids), dim=1):
+    for part in torch.split(rows, chunk if cache is not None else len(ids), dim=1):
         hidden = decoder.hidden(part, cache)
     return decoder.unembed(hidden[0, -1])
 

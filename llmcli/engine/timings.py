@@ -101,7 +101,7 @@ class Clock:
             decode_ms=decode / 1e6,
             decode_tps=_rate(len(gaps), decode),
             decode_tps_llamacpp=_rate(tokens, decode) if gaps else None,
-            itl_ms=_latencies(gaps) if gaps else None,
+            itl_ms=latencies(gaps) if gaps else None,
             forward_ms=sum(self.forwards) / 1e6,
             sample_ms=sum(self.samples) / 1e6,
             detok_ms=self.detokenize / 1e6,
@@ -129,7 +129,8 @@ def peak_rss_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _latencies(gaps: Sequence[int]) -> Latencies:
+def latencies(gaps: Sequence[int]) -> Latencies:
+    """Percentiles of gaps in ns, at least one."""
     milliseconds = [gap / 1e6 for gap in gaps]
     p50, p95, p99 = (percentile(milliseconds, share) for share in (0.5, 0.95, 0.99))
     return Latencies(p50, p95, p99, max(milliseconds))

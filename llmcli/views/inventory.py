@@ -192,7 +192,7 @@ def _stored(
     elif description is not None:
         family = description.family
         if any(pattern.fullmatch(header.name) for pattern in family.harmless):
-            component = "buffers"
+            concept, component = "buffer", "buffers"
         elif description.config.tied and header.name == f"{family.names['head']}.weight":
             concept, component = "W_unembed", "lm_head"
     return StoredTensor(

@@ -2,27 +2,15 @@
 
 import pytest
 import torch
-from tiny_models import LLAMA, random_weights
+from tiny_models import LLAMA, random_decoder
 
-from llmcli.checkpoint.config_json import describe
-from llmcli.checkpoint.families import LLAMA as FAMILY
-from llmcli.checkpoint.layout import by_target, expected_tensors
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
 
 
 @pytest.fixture(scope="module")
-def decoder(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
-    config = describe(LLAMA, tmp_path_factory.mktemp("none") / "config.json").config
-    weights = random_weights(LLAMA, seed=7)
-    decoder = Decoder(config)
-    decoder.load_state_dict(
-        {
-            target: torch.cat([weights[part.name] for part in parts])
-            for target, parts in by_target(expected_tensors(FAMILY, config)).items()
-        }
-    )
-    return decoder.requires_grad_(False).eval()
+def decoder() -> Decoder:
+    return random_decoder(LLAMA, seed=7)
 
 
 def tokens(count: int, seed: int = 0) -> torch.Tensor:

@@ -1,19 +1,12 @@
 """Taps: every point is seen once with its shape, and what a tap returns is what goes on."""
 
 import torch
-from tiny_models import LLAMA
+from tiny_models import LLAMA, random_decoder
 
-from llmcli.checkpoint.config_json import describe
-from llmcli.core.model import Decoder
-
-
-def random_decoder(tmp_path) -> Decoder:
-    torch.manual_seed(0)
-    config = describe({**LLAMA, "tie_word_embeddings": False}, tmp_path / "config.json").config
-    return Decoder(config).requires_grad_(False).eval()
+UNTIED = {**LLAMA, "tie_word_embeddings": False}
 
 
-def test_every_point_is_seen_with_its_shape(tmp_path) -> None:
+def test_every_point_is_seen_with_its_shape() -> None:
     seen: dict[str, tuple[int, ...]] = {}
 
     def record(name: str, value: torch.Tensor) -> torch.Tensor:
@@ -21,7 +14,7 @@ def test_every_point_is_seen_with_its_shape(tmp_path) -> None:
         seen[name] = tuple(value.shape)
         return value
 
-    random_decoder(tmp_path)(torch.tensor([[1, 2, 3, 4, 5]]), tap=record)
+    random_decoder(UNTIED, seed=0)(torch.tensor([[1, 2, 3, 4, 5]]), tap=record)
     residual, query, key = (1, 5, 32), (1, 5, 4, 8), (1, 5, 2, 8)
     block = {
         "resid_pre": residual,
@@ -45,8 +38,8 @@ def test_every_point_is_seen_with_its_shape(tmp_path) -> None:
     assert seen == expected
 
 
-def test_patterns_are_causal_and_sum_to_one_over_the_cache(tmp_path) -> None:
-    decoder = random_decoder(tmp_path)
+def test_patterns_are_causal_and_sum_to_one_over_the_cache() -> None:
+    decoder = random_decoder(UNTIED, seed=0)
     cache = decoder.new_cache()
     decoder(torch.tensor([[9, 8, 7]]), cache)
     patterns: list[torch.Tensor] = []
@@ -64,8 +57,8 @@ def test_patterns_are_causal_and_sum_to_one_over_the_cache(tmp_path) -> None:
         assert pattern[..., 3, :].gt(0).all()
 
 
-def test_a_tap_replaces_what_goes_on(tmp_path) -> None:
-    decoder = random_decoder(tmp_path)
+def test_a_tap_replaces_what_goes_on() -> None:
+    decoder = random_decoder(UNTIED, seed=0)
     ids = torch.tensor([[1, 2, 3]])
 
     def silence(name: str, value: torch.Tensor) -> torch.Tensor:

@@ -1,32 +1,21 @@
-"""What the corpus promises: determinism, the held-out rule, and a layout the tokenizer respects."""
+"""What the corpus promises: determinism, the held-out rule, the layout of conversations."""
 
-import json
 import random
-from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer
 
-from training.corpus import (
-    ENDOFTEXT,
-    IM_END,
-    IM_START,
-    TASKS,
-    Document,
-    as_document,
-    documents,
-    draw,
-)
+from training.corpus import ENDOFTEXT, TASKS, Document, as_document, documents, draw
 from training.evaluate import CATEGORIES, items_of
-from training.facts_people import NAMES, NEW_NAMES
+from training.facts_people import NAMES, NEW_HEROES, NEW_NAMES, made_up_word
 from training.facts_training import CONCEPTS, DIFFERENCES
-from training.facts_unknown import NEW_REQUESTS, NEW_THINGS
+from training.facts_unknown import NEW_REQUESTS, NEW_THINGS, PEOPLE, SEEN_THINGS
 from training.facts_world import CAPITALS, NO_CAPITAL, TITLES
-from training.holdout import Pool, fingerprint, is_held_out
+from training.holdout import ALWAYS_TRAINED, Pool, fingerprint, is_held_out
 from training.tasks_facts import Turn
 from training.tasks_reading import NEW_PAIRS
 from training.tasks_writing import NEW_MISHAPS
-from training.train import OUT, SEED
+from training.train import SEED
+from training.wordings import CAPITAL, COUNTRY, DIFFERENCE, RAW_CAPITAL, RAW_COUNTRY, WHAT, WHY
 
 COUNT = 20_000
 
@@ -34,6 +23,11 @@ COUNT = 20_000
 @pytest.fixture(scope="module")
 def sample() -> list[Document]:
     return list(documents(SEED, 0, COUNT))
+
+
+@pytest.fixture(scope="module")
+def prompts(sample: list[Document]) -> set[str]:
+    return {prompt for doc in sample for prompt in doc.prompts}
 
 
 def test_the_same_seed_makes_the_same_documents() -> None:
@@ -46,24 +40,99 @@ def test_another_seed_or_block_makes_other_documents() -> None:
     assert first != list(documents(3, 6, 50))
 
 
-def test_no_held_out_prompt_is_trained_on(sample: list[Document]) -> None:
-    # Two kinds of turns are no test items: the message that opens a memory conversation together
-    # with another question, and the bare follow-ups, whose meaning lies in the turn before.
-    for doc in sample:
-        for prompt in doc.prompts[:1] if doc.parts[0][0] == prompt_start(doc) else ():
-            assert not is_held_out(prompt) or is_free(prompt), prompt
+def test_every_prompt_of_a_document_is_listed(sample: list[Document]) -> None:
+    for doc in sample[:2000]:
+        assert doc.prompts
+        assert all(prompt in doc.text for prompt in doc.prompts)
 
 
-def prompt_start(doc: Document) -> str:
-    return f"{IM_START}user\n{doc.prompts[0]}{IM_END}\n{IM_START}assistant\n"
+def test_no_held_out_prompt_is_trained_on(prompts: set[str]) -> None:
+    assert not [prompt for prompt in prompts if is_held_out(prompt)]
 
 
-def is_free(prompt: str) -> bool:
-    return "name" in prompt.lower() or "call" in prompt.lower() or prompt.startswith(("I", "H"))
+def test_case_and_punctuation_do_not_smuggle_a_prompt_in() -> None:
+    assert fingerprint("What is a Token?") == fingerprint("what's a token")
+    assert fingerprint("The capital of France is") in ALWAYS_TRAINED
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_no_examined_item_is_trained_on(category: str, sample: list[Document]) -> None:
-    trained = {fingerprint(prompt) for doc in sample for prompt in doc.prompts}
+def test_no_examined_prompt_is_trained_on(category: str, prompts: set[str]) -> None:
+    trained = {fingerprint(prompt) for prompt in prompts}
     make, pools = CATEGORIES[category]
-    assert trained and pools
+    for pool in pools:
+        items = items_of(make, pool, 100)
+        assert len(items) >= 40
+        for item in items:
+            # In a conversation about a name, the held-out part is the telling of the name.
+            users = [part.split("<|im_end|>")[0] for part in item.prompt.split("user\n")[1:]]
+            asked = users[0] if "a name told" in category else (users or [item.prompt])[-1]
+            assert fingerprint(asked) not in trained, asked
+
+
+@pytest.mark.parametrize(
+    "table", [WHAT, WHY, DIFFERENCE, CAPITAL, COUNTRY, RAW_CAPITAL, RAW_COUNTRY]
+)
+def test_unseen_wordings_are_not_among_the_seen(table: object) -> None:
+    seen = {fingerprint(wording) for wording in table.seen}  # type: ignore[attr-defined]
+    new = {fingerprint(wording) for wording in table.new}  # type: ignore[attr-defined]
+    assert new and not seen & new
+
+
+def test_names_subjects_and_heroes_that_are_new_stay_out(sample: list[Document]) -> None:
+    words = {word for doc in sample for word in doc.text.replace("'s", "").split()}
+    bare = {word.strip(".,:!?\"'<|") for word in words}
+    assert not bare & set(NEW_NAMES)
+    text = "\n".join(prompt for doc in sample for prompt in doc.prompts).lower()
+    for thing in (*NEW_THINGS, *NEW_MISHAPS):
+        assert f" {thing.lower()}?" not in text and f" {thing.lower()}." not in text
+    for request in NEW_REQUESTS:
+        assert request.split("{")[0].lower() not in text
+    for hero in NEW_HEROES:
+        assert f"story about a {hero}" not in text
+    for a, b in NEW_PAIRS:
+        assert f"chased the {b} because" not in text or f"the {a} chased the {b}" not in text
+
+
+def test_the_facts_are_as_many_as_promised() -> None:
+    assert len(CONCEPTS) >= 45
+    assert len(DIFFERENCES) >= 10
+    assert len(CAPITALS) >= 80
+    assert len(TITLES) >= 40
+    assert len(NAMES) >= 300
+    assert len(SEEN_THINGS) >= 200
+
+
+def test_facts_do_not_contradict_each_other() -> None:
+    assert len(set(CAPITALS.values())) == len(CAPITALS)
+    assert not set(NO_CAPITAL) & set(CAPITALS)
+    assert not set(NAMES) & set(NEW_NAMES)
+    assert len({left for left, _ in TITLES}) == len(TITLES)
+    known = {form.lower() for concept in CONCEPTS for form in (*concept.one, *concept.many)}
+    assert not known & {thing.lower() for thing in (*SEEN_THINGS, *NEW_THINGS, *PEOPLE)}
+    forms = [form for concept in CONCEPTS for form in concept.one]
+    assert len(forms) == len(set(forms))
+
+
+def test_each_pool_is_what_it_says() -> None:
+    rng = random.Random(1)
+    for task in TASKS:
+        for _ in range(20):
+            assert not is_held_out(draw(task, rng, Pool.TRAIN).user)
+            assert is_held_out(draw(task, rng, Pool.PAIRS).user)
+
+
+def test_only_answers_are_learned_in_a_conversation() -> None:
+    doc = as_document([Turn("Hi", "Hello."), Turn("Bye", "Goodbye.")], "Be brief.")
+    learned = [text for text, weight in doc.parts if weight]
+    assert learned == ["Hello.<|im_end|>", "Goodbye.<|im_end|>"]
+    assert doc.text == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n"
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n"
+        "<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\nGoodbye.<|im_end|>\n"
+        f"{ENDOFTEXT}"
+    )
+
+
+def test_made_up_words_can_be_pronounced() -> None:
+    rng = random.Random(0)
+    assert all(set("aeiou") & set(made_up_word(rng, 1)) for _ in range(100))

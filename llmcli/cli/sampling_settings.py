@@ -1,0 +1,174 @@
+"""The sampling settings of one command: each one's value, and where it came from.
+
+It knows how a value is spelled and which source wins; what the settings do is `core.sampling`'s.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from llmcli.cli.sampling_options import LARGEST_SEED, SamplingFlags
+from llmcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from llmcli.checkpoint.tokenizer import Tokenizer
+    from llmcli.core.sampling import SamplingSpec
+
+LARGEST_COUNT = 2**31 - 1
+SETTINGS = tuple(field.name for field in fields(SamplingFlags))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value, and where it came from: flag, variable, /set, model or default."""
+
+    value: Any
+    source: str
+
+
+class SamplingSettings:
+    """All settings of one command, which a chat may change as it goes."""
+
+    def __init__(
+        self,
+        flags: SamplingFlags,
+        sources: Mapping[str, str],
+        model: Mapping[str, Any],
+        tokenizer: "Tokenizer",
+        vocab_size: int,
+    ) -> None:
+        """`sources` as of `groups.sources`; `model` is what generation_config.json recommends."""
+        self._tokenizer, self._vocab_size = tokenizer, vocab_size
+        self._model = {name: Setting(value, "model") for name, value in model.items()}
+        self._chosen: dict[str, Setting] = {}
+        for field in fields(flags):
+            value = getattr(flags, field.name)
+            if value is not None and value != []:
+                value = self._from_flag(field.name, value)
+                self._chosen[field.name] = Setting(value, sources.get(field.name, "flag"))
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Texts that end an answer."""
+        chosen = self._chosen.get("stop")
+        return () if chosen is None else chosen.value
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The most tokens of an answer, if there is such a limit."""
+        chosen = self._chosen.get("max_tokens")
+        return None if chosen is None else chosen.value
+
+    def spec(self) -> "SamplingSpec":
+        """What the sampler takes. Raises UsageError for a value out of its range."""
+        return _spec(self._model | self._chosen)
+
+    def table(self) -> dict[str, Setting]:
+        """Every setting, also those that nobody chose."""
+        spec = self.spec()
+        known = {field.name: getattr(spec, field.name) for field in fields(spec)}
+        known |= {"stop": self.stop, "max_tokens": self.max_tokens}
+        given = self._model | self._chosen
+        return {name: given.get(name, Setting(value, "default")) for name, value in known.items()}
+
+    def set(self, name: str, text: str) -> None:
+        """Change one setting from now on; `default` forgets what was chosen for it.
+
+        Raises UsageError, and changes nothing, for a name or value that cannot be.
+        """
+        name = name.lstrip("-").replace("-", "_")
+        if name not in SETTINGS:
+            raise UsageError(f"there is no setting {name!r}{nearest(name, SETTINGS)}")
+        changed = {**self._chosen}
+        if text == "default":
+            changed.pop(name, None)
+        else:
+            changed[name] = Setting(self._read(name, text), "/set")
+        _spec(self._model | changed)
+        self._chosen = changed
+
+    def _read(self, name: str, text: str) -> Any:
+        if name == "stop":
+            return (text,)
+        if name == "logit_bias":
+            return self._biases(text.split())
+        return _READERS[name](name, text)
+
+    def _from_flag(self, name: str, value: Any) -> Any:
+        if name == "logit_bias":
+            return self._biases(value)
+        return tuple(value) if name == "stop" else value
+
+    def _biases(self, texts: Sequence[str]) -> dict[int, float]:
+        return dict(map(self._bias, texts))
+
+    def _bias(self, text: str) -> tuple[int, float]:
+        token, equals, bias = text.rpartition("=")
+        try:
+            if not equals or not token:
+                raise ValueError
+            value = float(bias)
+        except ValueError:
+            raise UsageError(f"logit bias must be TOKEN=NUMBER, not {text!r}") from None
+        return self._token(token), value
+
+    def _token(self, text: str) -> int:
+        """An id, a special token's spelling, or a text that is exactly one token."""
+        if text.isascii() and text.isdigit():
+            return _count("logit bias: the token", text, least=0, most=self._vocab_size - 1)
+        if text in self._tokenizer.added_tokens:
+            return self._tokenizer.added_tokens[text]
+        ids = self._tokenizer.encode(text)
+        if len(ids) != 1:
+            raise UsageError(
+                f"logit bias: {text!r} is {len(ids)} tokens, and it must be exactly one",
+                hint="`llmcli tokenize` shows the tokens of a text; a space before it counts",
+            )
+        return ids[0]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?`, or nothing where no known name comes near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _spec(settings: Mapping[str, Setting]) -> "SamplingSpec":
+    from llmcli.core.sampling import SamplingSpec
+
+    names = {field.name for field in fields(SamplingSpec)}
+    return SamplingSpec(**{name: s.value for name, s in settings.items() if name in names})
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a number, not {text!r}") from None
+
+
+def _count(name: str, text: str, *, least: int = -LARGEST_COUNT, most: int = LARGEST_COUNT) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a whole number, not {text[:40]!r}") from None
+    if not least <= value <= most:
+        raise UsageError(f"{name} must be from {least} to {most}, not {value}")
+    return value
+
+
+# Ranges that the sampler checks itself are left to it.
+_READERS: Mapping[str, Callable[[str, str], Any]] = {
+    "temperature": _number,
+    "top_k": _count,
+    "top_p": _number,
+    "min_p": _number,
+    "repetition_penalty": _number,
+    "repeat_last_n": _count,
+    "frequency_penalty": _number,
+    "presence_penalty": _number,
+    "seed": partial(_count, least=0, most=LARGEST_SEED),
+    "max_tokens": partial(_count, least=1),
+}
