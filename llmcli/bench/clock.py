@@ -3,6 +3,7 @@
 It knows nothing of what is measured.
 """
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,8 +58,7 @@ def distinguishable(one: Statistics, other: Statistics) -> bool | None:
     """
     if one.stddev is None or other.stddev is None:
         return None
-    noise = (one.stddev**2 + other.stddev**2) ** 0.5
-    return abs(one.mean - other.mean) > 2 * noise
+    return abs(one.mean - other.mean) > 2 * math.hypot(one.stddev, other.stddev)
 
 
 def interleave(

@@ -128,7 +128,7 @@ def measure(
     timed = {setting: partial(_run, model, case, ids, setting) for setting in settings}
     for setting, run in interleave(timed, repetitions):
         runs[setting].append(run)
-        if len(runs[setting]) == len(runs[settings[-1]]):
+        if setting == settings[-1]:
             tell()
     tests = [
         test

@@ -103,8 +103,11 @@ def plan(
 ) -> list[Case]:
     """Every combination. Raises UsageError where one is empty or does not fit the context."""
     cases = [Case(n, g, d) for d, n, g in product(depths, prompts, generations)]
-    if any(not case.n_prompt and not case.n_gen for case in cases):
-        raise UsageError("--n-prompt 0 with --n-gen 0 leaves nothing to measure")
+    if any(not case.n_prompt and case.n_gen < 2 for case in cases):
+        raise UsageError(
+            "--n-prompt 0 with --n-gen 0 or 1 leaves nothing to measure",
+            hint="generation is timed from its second token on",
+        )
     largest = max(cases, key=lambda case: case.n_context)
     if largest.n_context > context:
         raise UsageError(

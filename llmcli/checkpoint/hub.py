@@ -137,18 +137,17 @@ def download(
     files = [listing.files[name] for name in names if not _matches(name, exclude)]
     if not files:
         raise ModelNotFoundError(f"{listing.repo}: none of its files was asked for")
-    _check_room(listing, files, local_dir)
-    if progress is not None:
-        progress.start({file.name: file.size for file in files})
-    for file in files:
-        path = fetch(listing, file, local_dir, progress)
-        if progress is not None:
-            progress.finish(file.name)
-    if local_dir is not None:
-        return Download(local_dir, listing.commit, tuple(files))
     with explained(listing.repo, listing.revision):
-        record_revision(listing.repo, listing.revision, listing.commit)
-    folder = path.parents[len(PurePosixPath(file.name).parts) - 1]
+        _check_room(listing, files, local_dir)
+        if progress is not None:
+            progress.start({file.name: file.size for file in files})
+        for file in files:
+            path = fetch(listing, file, local_dir, progress)
+            if progress is not None:
+                progress.finish(file.name)
+        if local_dir is None:
+            record_revision(listing.repo, listing.revision, listing.commit)
+    folder = local_dir or path.parents[len(PurePosixPath(file.name).parts) - 1]
     return Download(folder, listing.commit, tuple(files))
 
 

@@ -96,11 +96,9 @@ def _explain_failure(error: BaseException, repo: str, host: str) -> ModelNotFoun
             f"{repo}: the disk is full",
             hint="make room, or set HF_HOME to a folder on another disk",
         )
-    if isinstance(error, PermissionError) or (
-        isinstance(error, OSError) and error.errno == errno.EROFS
-    ):
+    if isinstance(error, OSError) and error.filename is not None:
         return ModelNotFoundError(
-            f"{repo}: {error.filename or 'the cache'} cannot be written: {error.strerror}",
+            f"{repo}: {error.filename} cannot be written: {error.strerror}",
             hint="set HF_HOME to a folder that you may write to",
         )
     if kind in ("ConnectError", "ProxyError", "UnsupportedProtocol"):

@@ -72,7 +72,7 @@ class SamplingFlags:
         _option(
             "--logit-bias",
             metavar="TOKEN=BIAS",
-            help="Added to a token's logit (id or text; repeatable): -100 never, 100 nearly always.",
+            help="Added to a token's logit (id or text; repeatable): -100 never, 100 nearly sure.",
         ),
     ] = None
     stop: Annotated[

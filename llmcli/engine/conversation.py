@@ -7,12 +7,12 @@ cache holds. It knows nothing of terminals.
 from collections.abc import Sequence
 from time import perf_counter_ns
 
-from llmcli.checkpoint.template import ChatTemplate
 from llmcli.core.sampling import SamplingSpec
 from llmcli.engine.generate import Generation
+from llmcli.engine.limits import need_template
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
-from llmcli.errors import InvalidModelError, UsageError
+from llmcli.errors import UsageError
 
 Message = dict[str, str]
 
@@ -21,13 +21,8 @@ class Conversation:
     """`messages` is all there is; the last is the assistant's, or the list is empty."""
 
     def __init__(self, model: Model, *, system: str | None = None, use_cache: bool = True) -> None:
-        if model.template is None:
-            raise InvalidModelError(
-                f"{model.name}: the model has no chat template",
-                hint="complete a text instead: llmcli generate MODEL -p TEXT",
-            )
         self.model = model
-        self._template: ChatTemplate = model.template
+        self._template = need_template(model.name, model.template)
         self._use_cache = use_cache
         self.messages: list[Message] = []
         self._held = HeldPrefix(model.new_cache()) if use_cache else None

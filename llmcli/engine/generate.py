@@ -14,11 +14,11 @@ from torch import Tensor
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
 from llmcli.core.sampling import Draw, Sampler, SamplingSpec
+from llmcli.engine.limits import check_prompt
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
 from llmcli.engine.stops import StopFilter
 from llmcli.engine.timings import Clock, Timings
-from llmcli.errors import PromptError
 
 PREFILL_CHUNK = 512
 
@@ -80,7 +80,9 @@ class Generation:
         use_cache: bool = True,
         started_ns: int | None = None,
     ) -> None:
-        self._check(model, prompt_ids, sampling)
+        check_prompt(prompt_ids, model.context)
+        for token in sampling.logit_bias:
+            model.check_token(token)
         self.model, self.prompt_ids, self.sampling = model, list(prompt_ids), sampling
         self.token_ids: list[int] = []
         self.text = ""
@@ -124,21 +126,6 @@ class Generation:
             kv_bytes_per_token=self.model.kv_bytes_per_token,
             peak_device_bytes=self.model.peak_device_bytes(),
         )
-
-    @staticmethod
-    def _check(model: Model, prompt_ids: Sequence[int], sampling: SamplingSpec) -> None:
-        if not prompt_ids:
-            raise PromptError(
-                "the prompt is empty, and this model has no begin-of-text token to start from"
-            )
-        if len(prompt_ids) >= model.context:
-            raise PromptError(
-                f"the prompt is {len(prompt_ids):,} tokens long; with room for an answer the "
-                f"context of {model.context:,} holds {model.context - 1:,}",
-                hint="shorten it, or raise --ctx-size if the model allows more",
-            )
-        for token in sampling.logit_bias:
-            model.check_token(token)
 
     def _prefill(self) -> Tensor:
         start = perf_counter_ns()

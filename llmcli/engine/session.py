@@ -18,6 +18,7 @@ from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
 from llmcli.engine.folder import CheckedFolder
 from llmcli.engine.hardware import choose_device, choose_dtype, refuse_if_too_large
+from llmcli.engine.limits import context_size
 from llmcli.errors import UsageError
 
 
@@ -79,10 +80,7 @@ def load(
     """
     start = perf_counter()
     config = checked.description.config
-    if context is not None and context > config.context:
-        raise UsageError(
-            f"--ctx-size {context:,} exceeds the model's context of {config.context:,}"
-        )
+    room = context_size(config, context)
     if threads is not None:
         torch.set_num_threads(threads)
     where = choose_device(device)
@@ -105,6 +103,6 @@ def load(
         tokenizer=checked.tokenizer,
         template=checked.template,
         stop_ids=checked.stop_ids,
-        context=context or config.context,
+        context=room,
         load_s=perf_counter() - start,
     )

@@ -1,6 +1,7 @@
 """What the corpus promises: determinism, the held-out rule, the layout of conversations."""
 
 import random
+import re
 
 import pytest
 
@@ -86,7 +87,8 @@ def test_names_subjects_and_heroes_that_are_new_stay_out(sample: list[Document])
     for thing in (*NEW_THINGS, *NEW_MISHAPS):
         assert f" {thing.lower()}?" not in text and f" {thing.lower()}." not in text
     for request in NEW_REQUESTS:
-        assert request.split("{")[0].lower() not in text
+        longest = max(re.split(r"\{\w+\}", request), key=len)
+        assert longest.strip(" .?").lower() not in text
     for hero in NEW_HEROES:
         assert f"story about a {hero}" not in text
     for a, b in NEW_PAIRS:
