@@ -45,8 +45,8 @@ class Repository:
 @dataclass
 class Hub:
     """`faults` maps LISTING or a file's name to what happens instead: an HTTP status, "gated",
-    "token", "cut" (always), "cut once", "hang", "wrong hash", "wrong size", "too long" or
-    "garbage". `requests` holds method, path and range of each request."""
+    "token", "cut" (always), "cut once", "hang", "hang body", "wrong hash", "wrong size",
+    "too long" or "garbage". `requests` holds method, path and range of each request."""
 
     revisions: dict[tuple[str, str], Repository] = field(default_factory=dict)
     faults: dict[str, int | str] = field(default_factory=dict)
@@ -181,6 +181,11 @@ class _Handler(BaseHTTPRequestHandler):
             start, status = int(asked.removeprefix("bytes=").rstrip("-")), 206
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         body = data[start:]
+        if fault == "hang body" and self.command == "GET":
+            self._send(status, body, headers, send=len(body) // 2)
+            self.hub.wait_until_closed()
+            self.close_connection = True
+            return
         if fault in ("cut", "cut once") and self.command == "GET":
             if fault == "cut once":
                 del self.hub.faults[file]

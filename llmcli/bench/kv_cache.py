@@ -12,9 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from llmcli.bench.clock import distinguishable, interleave, summarize
+from llmcli.bench.clock import Statistics, distinguishable, interleave, summarize
+from llmcli.bench.machine import describe
 from llmcli.bench.plan import Case, case_name
-from llmcli.bench.report import BenchTest, Comparison, Difference, HeldCache, Setting
+from llmcli.bench.report import BenchTest, Comparison, Difference, HeldCache, Report, Setting
 from llmcli.core.sampling import Sampler, SamplingSpec
 from llmcli.engine.generate import decode, prefill
 from llmcli.engine.session import Model
@@ -106,28 +107,69 @@ class Run:
         return (self.first_ns or self.prefill_ns) + self.decode_ns
 
 
-def measure(
+def run(
+    model: Model,
+    cases: Sequence[Case],
+    ids: Sequence[int],
+    settings: Sequence[Setting],
+    repetitions: int,
+    *,
+    prompt: str,
+    progress: Callable[[str], None] | None = None,
+    finished: Callable[[Sequence[BenchTest], Comparison | None], None] | None = None,
+) -> Report:
+    """Measure every case with the cache "on", "off" or both; `prompt` says where `ids` come from.
+
+    `progress` is told the case's name after each round, the warm-up included, and `finished` a
+    case's results. A test that two cases share (`pp64` in pp64+tg16 and pp64+tg32) is reported
+    once. Raises GenerationError where the logits are unusable.
+    """
+    machine = describe(model)
+    tests: dict[tuple[str, Setting], BenchTest] = {}
+    comparisons: list[Comparison] = []
+    for case in cases:
+        measured, comparison = _measure(model, case, ids, settings, repetitions, progress)
+        new = [test for test in measured if (test.name, test.cache) not in tests]
+        tests.update({(test.name, test.cache): test for test in new})
+        if comparison is not None:
+            comparisons.append(comparison)
+        if finished is not None:
+            finished(new, comparison)
+    parameters = list(model.decoder.parameters())
+    return Report(
+        model=model.name,
+        model_n_params=sum(parameter.numel() for parameter in parameters),
+        model_size=sum(parameter.nbytes for parameter in parameters),
+        prompt=prompt,
+        repetitions=repetitions,
+        tests=tuple(tests.values()),
+        comparison=tuple(comparisons),
+        machine=machine,
+    )
+
+
+def _measure(
     model: Model,
     case: Case,
     ids: Sequence[int],
     settings: Sequence[Setting],
     repetitions: int,
-    progress: Callable[[], None] | None = None,
+    progress: Callable[[str], None] | None,
 ) -> tuple[list[BenchTest], Comparison | None]:
-    """Time one case; `ids` begin with the tokens of its depth and its prompt.
+    """Time one case. The first round is the warm-up and not timed: both arms run in step, as the
+    proof that they agree. There is a comparison where there are two and something is generated."""
 
-    The first round is the warm-up and not timed: both arms run in step, as the proof that they
-    agree. End-of-text tokens are generated past. `progress` is called after each round, the
-    warm-up included. There is a comparison where there are two arms and something is generated.
-    """
+    def tell() -> None:
+        if progress is not None:
+            progress(case.name)
+
     ids = list(ids[: case.n_start])
-    tell = progress or (lambda: None)
     proof = prove(model, case, ids, settings)
     tell()
     runs: dict[Setting, list[Run]] = {setting: [] for setting in settings}
-    timed = {setting: partial(_run, model, case, ids, setting) for setting in settings}
-    for setting, run in interleave(timed, repetitions):
-        runs[setting].append(run)
+    timed = {setting: partial(_request, model, case, ids, setting) for setting in settings}
+    for setting, request in interleave(timed, repetitions):
+        runs[setting].append(request)
         if setting == settings[-1]:
             tell()
     tests = [
@@ -172,7 +214,7 @@ def _start(
     return arms, ids[depth:]
 
 
-def _run(model: Model, case: Case, ids: Sequence[int], setting: Setting) -> Run:
+def _request(model: Model, case: Case, ids: Sequence[int], setting: Setting) -> Run:
     """One timed request. Reading the cache's sizes lies between spans, not within."""
     arms, prompt = _start(model, case, ids, (setting,))
     arm, sampler, clock = arms[setting], Sampler(GREEDY), Clock(model.synchronize)
@@ -255,19 +297,20 @@ def _test(
 
 
 def _compare(case: Case, runs: Mapping[Setting, Sequence[Run]], proof: Proof) -> Comparison:
-    decode = _ratio(runs, lambda run: run.decode_ns) if case.n_gen > 1 else (None, None)
-    before = _ratio(runs, lambda run: run.prefill_ns) if case.n_prompt else (None, None)
-    total = _ratio(runs, lambda run: run.total_ns)
+    prefill_times = _times(runs, lambda run: run.prefill_ns) if case.n_prompt else None
+    decode_times = _times(runs, lambda run: run.decode_ns) if case.n_gen > 1 else None
+    total_times = _times(runs, lambda run: run.total_ns)
     return Comparison(
         n_prompt=case.n_prompt,
         n_gen=case.n_gen,
         n_depth=case.n_depth,
-        speedup=decode[0],
-        speedup_distinguishable=decode[1],
-        prefill_speedup=before[0],
-        prefill_distinguishable=before[1],
-        total_speedup=total[0],
-        total_distinguishable=total[1],
+        speedup=_speedup(decode_times) if decode_times else None,
+        speedup_distinguishable=_apart(decode_times) if decode_times else None,
+        prefill_speedup=_speedup(prefill_times) if prefill_times else None,
+        prefill_distinguishable=_apart(prefill_times) if prefill_times else None,
+        total_speedup=_speedup(total_times),
+        total_distinguishable=_apart(total_times),
+        decode_ns={s: decode_times[s].median for s in decode_times} if decode_times else None,
         tokens_identical=proof.first_difference is None,
         runs_identical=all(
             run.tokens == proof.tokens[setting] for setting in runs for run in runs[setting]
@@ -282,9 +325,15 @@ def _compare(case: Case, runs: Mapping[Setting, Sequence[Run]], proof: Proof) ->
     )
 
 
-def _ratio(
+def _times(
     runs: Mapping[Setting, Sequence[Run]], time: Callable[[Run], int]
-) -> tuple[float, bool | None]:
-    """Median time without the cache over that with it, and whether the two differ."""
-    on, off = (summarize([time(run) for run in runs[setting]]) for setting in ("on", "off"))
-    return off.median / on.median, distinguishable(on, off)
+) -> dict[Setting, Statistics]:
+    return {setting: summarize([time(run) for run in made]) for setting, made in runs.items()}
+
+
+def _speedup(times: Mapping[Setting, Statistics]) -> float:
+    return times["off"].median / times["on"].median
+
+
+def _apart(times: Mapping[Setting, Statistics]) -> bool | None:
+    return distinguishable(times["on"], times["off"])

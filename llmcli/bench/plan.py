@@ -12,7 +12,10 @@ from llmcli.errors import UsageError
 
 MOST_VALUES = 1_000  # longer lists are slips of the hand
 
-_RANGE = re.compile(r"(?P<first>\d{1,9})(-(?P<last>\d{1,9})((?P<sign>[+*])(?P<step>\d{1,9}))?)?")
+_NUMBER = "[0-9]{1,9}"
+_RANGE = re.compile(
+    f"(?P<first>{_NUMBER})(-(?P<last>{_NUMBER})((?P<sign>[+*])(?P<step>{_NUMBER}))?)?"
+)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,9 @@
-"""The token ids that a benchmark feeds: random ones of the vocabulary, or a file's text.
-
-It knows nothing of time.
-"""
+"""The random token ids that a benchmark feeds. It knows nothing of time."""
 
 import random
-from pathlib import Path
 
 from llmcli.checkpoint.tokenizer import Tokenizer
-from llmcli.errors import InvalidModelError, UsageError
+from llmcli.errors import InvalidModelError
 
 SEED = 0
 
@@ -25,18 +21,3 @@ def random_ids(tokenizer: Tokenizer, rows: int, count: int) -> list[int]:
     if not ordinary:
         raise InvalidModelError("the vocabulary holds nothing but special tokens")
     return random.Random(SEED).choices(ordinary, k=count)
-
-
-def file_ids(tokenizer: Tokenizer, file: Path) -> list[int]:
-    """Ids of the file's text, with what the tokenizer puts around a text.
-
-    Raises UsageError where the file cannot be read as UTF-8 text or holds none.
-    """
-    try:
-        ids = tokenizer.encode_prompt(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"--prompt-file {file}: {reason}") from None
-    if not ids:
-        raise UsageError(f"--prompt-file {file}: it holds no text")
-    return ids

@@ -74,8 +74,9 @@ class Difference:
 class Comparison:
     """With the cache against without, on the same prompt.
 
-    Speed-ups are ratios of median times, without over with: `speedup` of decoding, for the same
-    tokens; each `_distinguishable` says whether the difference exceeds the noise (None: unknown).
+    Speed-ups are ratios of median times, without over with: `speedup` is that of decoding, whose
+    median times are `decode_ns`. Each `_distinguishable` says whether the means differ by more
+    than the noise; None where a single repetition leaves that unknown, or there is no such time.
     `max_abs_logit_diff` is taken over the logits of the first `compared_steps` steps, the last of
     which is the first that differs, if one does. `runs_identical` says whether every timed run
     repeated the tokens of its arm.
@@ -90,6 +91,7 @@ class Comparison:
     prefill_distinguishable: bool | None
     total_speedup: float
     total_distinguishable: bool | None
+    decode_ns: Mapping[Setting, float] | None
     tokens_identical: bool
     runs_identical: bool
     compared_steps: int

@@ -41,8 +41,8 @@ ANSWER_SECONDS = 20.0
 class Progress(Protocol):
     """Who wants to know how a download goes. Files are fetched one after the other."""
 
-    def start(self, sizes: Mapping[str, int]) -> None:
-        """These files will be there in the end; sizes in bytes."""
+    def start(self, model: str, sizes: Mapping[str, int]) -> None:
+        """These files of the model will be there in the end; sizes in bytes."""
 
     def at(self, name: str, n_bytes: int) -> None:
         """So much of the file is there."""
@@ -140,7 +140,7 @@ def download(
     with explained(listing.repo, listing.revision):
         _check_room(listing, files, local_dir)
         if progress is not None:
-            progress.start({file.name: file.size for file in files})
+            progress.start(listing.repo, {file.name: file.size for file in files})
         for file in files:
             path = fetch(listing, file, local_dir, progress)
             if progress is not None:

@@ -34,8 +34,8 @@ def _explain(error: BaseException, repo: str, revision: str) -> ModelNotFoundErr
         error = error.__cause__  # the library's "not on this disk either" hides the reason
     if isinstance(error, errors.OfflineModeIsEnabled):
         return ModelNotFoundError(
-            f"{repo} is not in the cache, and HF_HUB_OFFLINE forbids the network",
-            hint="unset HF_HUB_OFFLINE, or name a model that `llmcli models` lists",
+            f"{repo}: HF_HUB_OFFLINE is set, which forbids asking {host}",
+            hint="unset it, or use a model that `llmcli models` lists",
         )
     if isinstance(error, errors.GatedRepoError):
         return ModelNotFoundError(

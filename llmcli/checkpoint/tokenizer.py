@@ -4,13 +4,11 @@ It knows nothing of chat templates or of the model's weights, but for how many r
 """
 
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tokenizers import Encoding
 from tokenizers import Tokenizer as Backend
@@ -21,6 +19,7 @@ from llmcli.checkpoint.json_file import (
     read_optional_bytes,
     read_optional_json_object,
 )
+from llmcli.checkpoint.native import native_call
 from llmcli.checkpoint.stream_decoder import ByteStream, StreamDecoder, WindowStream, byte_values
 from llmcli.errors import InvalidModelError
 
@@ -29,21 +28,22 @@ MARKS = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
 _LIMIT_BYTES = 256 * MIB  # the largest published ones are about 40 MiB
 _SAMPLE = "Hello, world! 123\n é ▁ 日本 🙂"
 
-Value = TypeVar("Value")
-
 
 @dataclass(frozen=True)
 class TokenPiece:
-    """One token of a text. `start` and `end` count characters of that text; they are equal for a
-    token that stands for none of it. `label` is the piece for people: spaces are visible."""
+    """One token. `piece` is the vocabulary's spelling, `label` one for people, with visible spaces.
+
+    `start` and `end` count characters of the text it comes from; they are equal for a token that
+    stands for none of it, and None where the place is not known.
+    """
 
     id: int
     piece: str
     label: str
     raw: bytes
-    start: int
-    end: int
     special: bool
+    start: int | None = None
+    end: int | None = None
 
 
 class Tokenizer:
@@ -70,7 +70,7 @@ class Tokenizer:
         if data is None:
             raise InvalidModelError(f"{file}: there is no such file", hint=_missing_hint(folder))
         names = _special_names(folder)
-        with _native_errors(file, "not a usable tokenizer"), _quiet_stderr():
+        with native_call(file, "not a usable tokenizer"):
             backend = Backend.from_buffer(data)
             backend.no_truncation()
             backend.no_padding()
@@ -127,7 +127,7 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; special tokens have none, and ids without a token are passed over."""
-        with _native_errors(self._file, "cannot decode"), _quiet_stderr():
+        with native_call(self._file, "cannot decode"):
             # Not left to the library: it misses special tokens whose `normalized` is set.
             kept = [id for id in ids if id not in self.special_ids]
             return self._backend.decode(kept, skip_special_tokens=False)
@@ -138,7 +138,8 @@ class Tokenizer:
         return f"<unused {id}>" if piece is None else piece
 
     def token_bytes(self, id: int) -> bytes:
-        """The bytes that `id` stands for within a text; none for an id without a token."""
+        """The bytes that `id` stands for within a text; a special token's spelling; none for an id
+        without a token."""
         piece = self._backend.id_to_token(id)
         if piece is None:
             return b""
@@ -161,17 +162,25 @@ class Tokenizer:
     def pieces(self, text: str, *, rendered: bool = False) -> list[TokenPiece]:
         """The tokens of `encode_prompt(text)`, or of `encode_rendered(text)`, with their places."""
         encoding = self._encode(text, special=rendered, add=not rendered)
+        ids = self.encode_rendered(text) if rendered else self.encode_prompt(text)
+        if ids != encoding.ids:  # typed control tokens had to be taken apart
+            return self.describe(ids)
+        return [
+            replace(piece, start=start, end=end)
+            for piece, (start, end) in zip(self.describe(ids), encoding.offsets, strict=True)
+        ]
+
+    def describe(self, ids: Sequence[int]) -> list[TokenPiece]:
+        """What each of `ids` is, whatever text it comes from."""
         return [
             TokenPiece(
                 id=id,
                 piece=self.token(id),
                 label=self.label(id),
                 raw=self.token_bytes(id),
-                start=start,
-                end=end,
                 special=id in self.special_ids,
             )
-            for id, (start, end) in zip(self._ids(encoding), encoding.offsets, strict=True)
+            for id in ids
         ]
 
     def stream(self) -> StreamDecoder:
@@ -214,7 +223,7 @@ class Tokenizer:
         """Ids of `text` past all recognition of added tokens."""
         text = _encodable(text)
         backend = self._backend
-        with _native_errors(self._file, "cannot encode"), _quiet_stderr():
+        with native_call(self._file, "cannot encode"):
             if backend.normalizer is not None:
                 text = backend.normalizer.normalize_str(text)
             parts = [text]
@@ -238,7 +247,7 @@ class Tokenizer:
         return {id for id in self.special_ids if self._added[id].content in text}
 
     def _encode(self, text: str, *, special: bool, add: bool) -> Encoding:
-        with _native_errors(self._file, "cannot encode"), _quiet_stderr():
+        with native_call(self._file, "cannot encode"):
             self._backend.encode_special_tokens = not special
             return self._backend.encode(_encodable(text), add_special_tokens=add)
 
@@ -310,38 +319,3 @@ def _missing_hint(folder: Path) -> str:
 def _encodable(text: str) -> str:
     """`text` with lone surrogates, which are no characters, as U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-@contextmanager
-def _native_errors(file: Path, what: str) -> Iterator[None]:
-    """Errors and panics of the native library as InvalidModelError."""
-    try:
-        yield
-    except InvalidModelError:
-        raise
-    except BaseException as error:
-        # A panic is a BaseException of a class that cannot be imported.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise InvalidModelError(f"{file}: {what}: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """File descriptor 2 closed to the native library, which reports a panic there by itself."""
-    try:
-        saved = os.dup(2)
-    except OSError:  # already closed
-        yield
-        return
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

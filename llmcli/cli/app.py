@@ -68,7 +68,7 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # Rich and Typer make SystemExit(1) of a broken pipe
         _silence_stdout()
         return 0
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmcli.cli.find_model import find_model
 from llmcli.cli.options import COMMAND, Debug, Json, Offline, Quiet, Revision
 from llmcli.cli.output import Output
 from llmcli.cli.table import FittedTable, Joined, Row, cell, size
@@ -30,7 +31,7 @@ DIFFERS = "≠"
 Model = Annotated[
     str | None,
     typer.Argument(
-        metavar="[MODEL]",
+        metavar="MODEL",
         show_default=False,
         help="demo, a folder, org/name[@revision] on the hub, or one .safetensors file. "
         "Left out: $LLMCLI_MODEL, else SmolLM2-135M-Instruct, else demo.",
@@ -84,13 +85,12 @@ def inspect(
     - `llmcli inspect ./folder/model.safetensors --full`
     - `llmcli inspect demo --json | python -m json.tool`
     """
-    from llmcli.checkpoint.store import resolve
     from llmcli.views import inspection
 
     if params and (full or layer is not None or filter is not None):
         raise UsageError("--params counts the whole model: leave out --full, --layer and --filter")
     output = Output(json=json, quiet=quiet)
-    source = resolve(model, revision=revision, offline=offline, notice=output.notice)
+    source = find_model(model, output, revision=revision, offline=offline)
     report = inspection.inspect(source)
     for warning in report.warnings:
         output.notice(f"warning: {cell(warning)}")

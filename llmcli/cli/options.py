@@ -55,3 +55,14 @@ ContextSize = Annotated[
         help="Tokens of context at most.",
     ),
 ]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Compute the whole text anew for every token.")
+]
+ShowTimings = Annotated[
+    bool | None,
+    typer.Option(
+        "--show-timings/--no-show-timings",
+        show_default="on a terminal",
+        help="One line of figures after each answer.",
+    ),
+]

@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from llmcli.reports import to_json
@@ -82,6 +83,11 @@ class Output:
         """One line of data on stdout, as it is."""
         self.stdout.write(text + "\n")
 
+    def text(self, text: str) -> None:
+        """A piece of an answer on stdout, at once: safe on a terminal, else as it is."""
+        self.stdout.write(safe(text) if self.interactive else text)
+        self.stdout.flush()
+
     def notice(self, text: str) -> None:
         """One line for the person, on stderr, unless `--quiet`."""
         if not self.quiet:
@@ -97,8 +103,11 @@ class Output:
 
 
 def set_up_streams() -> None:
-    """UTF-8 with replacement, whatever the locale says: model text is Unicode."""
-    for stream in (sys.stdout, sys.stderr):
+    """UTF-8 with replacement, whatever the locale says: model text is Unicode. What is written to
+    a stream that the caller has closed (`>&-`) goes nowhere."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(encoding="utf-8", errors="replace")

@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-LARGEST_SEED = 2**63 - 1
-
 
 def _option(*names: str, help: str, metavar: str = "N", **range_: float) -> Any:
     return typer.Option(
@@ -17,7 +15,7 @@ def _option(*names: str, help: str, metavar: str = "N", **range_: float) -> Any:
         help=help,
         metavar=metavar,
         show_default=False,
-        rich_help_panel="Sampling (else the model's own generation_config.json decides)",
+        rich_help_panel="Sampling, where the model should not decide by itself",
         **range_,  # type: ignore[arg-type]
     )
 
@@ -81,7 +79,7 @@ class SamplingFlags:
     ] = None
     seed: Annotated[
         int | None,
-        _option("--seed", min=0, max=LARGEST_SEED, help="The same seed gives the same text."),
+        _option("--seed", min=0, help="The same seed gives the same text."),
     ] = None
     max_tokens: Annotated[
         int | None,

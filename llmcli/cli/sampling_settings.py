@@ -9,13 +9,15 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmcli.cli.sampling_options import LARGEST_SEED, SamplingFlags
+from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.errors import UsageError
 
 if TYPE_CHECKING:
     from llmcli.checkpoint.tokenizer import Tokenizer
     from llmcli.core.sampling import SamplingSpec
+    from llmcli.engine.folder import CheckedFolder
 
+LARGEST_SEED = 2**63 - 1
 LARGEST_COUNT = 2**31 - 1
 SETTINGS = tuple(field.name for field in fields(SamplingFlags))
 
@@ -48,6 +50,17 @@ class SamplingSettings:
             if value is not None and value != []:
                 value = self._from_flag(field.name, value)
                 self._chosen[field.name] = Setting(value, sources.get(field.name, "flag"))
+
+    @classmethod
+    def of(
+        cls, flags: SamplingFlags, sources: Mapping[str, str], checked: "CheckedFolder"
+    ) -> "SamplingSettings":
+        """Flags and variables over what the model's generation_config.json recommends."""
+        from llmcli.checkpoint.generation_config import read_sampling_defaults
+
+        model = read_sampling_defaults(checked.folder)
+        size = checked.description.config.vocab_size
+        return cls(flags, sources, model, checked.tokenizer, size)
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -99,6 +112,8 @@ class SamplingSettings:
     def _from_flag(self, name: str, value: Any) -> Any:
         if name == "logit_bias":
             return self._biases(value)
+        if name == "seed":
+            return _READERS[name](name, str(value))
         return tuple(value) if name == "stop" else value
 
     def _biases(self, texts: Sequence[str]) -> dict[int, float]:

@@ -170,7 +170,7 @@ def test_a_damaged_file_is_refused(tmp_path):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     for path in (folder, weights):
-        with pytest.raises(InvalidModelError, match="model.safetensors"):
+        with pytest.raises(InvalidModelError, match=r"model\.safetensors"):
             report_of(path)
 
 

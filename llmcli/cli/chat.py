@@ -1,0 +1,157 @@
+"""`llmcli chat`: a conversation at the terminal, or one turn from an option or a pipe.
+
+It knows the options and how a chat begins and ends; a turn is `cli.turns`, a key `message_reader`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
+from llmcli.cli.groups import sources, with_groups
+from llmcli.cli.loading import LoadFlags, find, load
+from llmcli.cli.options import COMMAND, Debug, Json, Model, NoCache, Quiet, ShowTimings
+from llmcli.cli.output import Output
+from llmcli.cli.sampling_options import SamplingFlags
+from llmcli.cli.sampling_settings import SamplingSettings
+from llmcli.cli.timings_text import timings_wanted
+from llmcli.cli.turns import Turns
+from llmcli.errors import LlmcliError, PromptError, UsageError
+
+if TYPE_CHECKING:
+    from llmcli.engine.folder import CheckedFolder
+
+INTERRUPTED = 130
+
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        "-p",
+        metavar="TEXT",
+        show_default=False,
+        help="One turn, then leave. What is piped in follows it after a blank line.",
+    ),
+]
+System = Annotated[
+    str | None,
+    typer.Option("--system", "-s", metavar="TEXT", show_default=False, help="The system prompt."),
+]
+SystemFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--system-prompt-file",
+        metavar="FILE",
+        show_default=False,
+        help="The system prompt, from a file.",
+    ),
+]
+NoHistory = Annotated[
+    bool, typer.Option("--no-history", help="Neither read nor write the file of past prompts.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("chat", **COMMAND)(chat)
+
+
+@with_groups
+def chat(
+    context: typer.Context,
+    model: Model = None,
+    prompt: Prompt = None,
+    system: System = None,
+    system_prompt_file: SystemFile = None,
+    no_cache: NoCache = False,
+    show_timings: ShowTimings = None,
+    no_history: NoHistory = False,
+    *,
+    place: LoadFlags,
+    sampling: SamplingFlags,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Talk to a model. Answers appear as they are made; each turn computes only what is new.
+
+    With `-p`, or with text piped in: one turn, then leave. `/help` in a chat lists its commands;
+    Ctrl+C stops an answer and keeps what was said, Ctrl+D leaves.
+
+    Examples:
+
+    - `llmcli chat`
+    - `llmcli chat demo -s 'Answer in one sentence.' --temperature 0.7 --seed 1`
+    - `llmcli chat demo -p 'What is a token?'`
+    - `git diff | llmcli chat demo -p 'Explain this change.'`
+    - `llmcli chat demo -p 'Hello' --json`
+    """
+    output = Output(json=json, quiet=quiet)
+    system = _system_prompt(system, system_prompt_file)
+    checked = find(model, place, output)
+    question = _question(prompt)
+    settings = SamplingSettings.of(sampling, sources(context), checked)
+    _check(checked, place, system, question)
+    loaded = load(checked, place, output)
+
+    from llmcli.engine.conversation import Conversation
+
+    conversation = Conversation(loaded, system=system, use_cache=not no_cache)
+    shown = timings_wanted(show_timings, output)
+    turns = Turns(conversation, settings, output, show_timings=shown)
+    if question is None:
+        _converse(turns, keep_history=not no_history)
+    elif turns.take(question) == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _system_prompt(text: str | None, file: Path | None) -> str | None:
+    if text is not None and file is not None:
+        raise UsageError("--system and --system-prompt-file both give the system prompt")
+    return text if file is None else read_file(file).strip()
+
+
+def _question(prompt: str | None) -> str | None:
+    """What to ask in the one turn; None for a conversation at the terminal."""
+    if prompt is None and stdin_is_terminal():
+        return None
+    piped = piped_text(waiting=prompt is None)
+    question = "\n\n".join(text.strip("\n") for text in (prompt, piped) if text)
+    if not question.strip():
+        raise PromptError("there is nothing to ask: the prompt is empty")
+    return question
+
+
+def _check(
+    checked: "CheckedFolder", place: LoadFlags, system: str | None, question: str | None
+) -> None:
+    """Raise what can be known before the weights are read: that takes its time."""
+    from llmcli.engine.limits import check_prompt, context_size, need_template
+
+    template = need_template(checked.name, checked.template)
+    room = context_size(checked.description.config, place.ctx_size)
+    messages = [{"role": "system", "content": system}] if system else []
+    if question is not None:
+        messages.append({"role": "user", "content": question})
+        check_prompt(template.encode(messages), room)
+
+
+def _converse(turns: Turns, *, keep_history: bool) -> None:
+    """Question and answer until Ctrl+D. No error ends it, and none loses a turn."""
+    from llmcli.cli.message_reader import message_reader
+    from llmcli.cli.slash import answer
+
+    output, model = turns.output, turns.conversation.model
+    device, dtype = model.decoder.device, str(model.decoder.dtype).removeprefix("torch.")
+    output.notice(f"{model.name} · {dtype} on {device} · context {model.context:,} tokens")
+    output.notice("/help lists the commands; Ctrl+C stops an answer, Ctrl+D leaves.")
+    reader = message_reader(output, keep_history=keep_history)
+    while True:
+        try:
+            text = reader.read()
+            if text is None or (text and not answer(turns, text)):
+                return
+        except LlmcliError as error:
+            output.error(str(error), error.hint)
+        except KeyboardInterrupt:
+            continue

@@ -1,0 +1,134 @@
+"""`llmcli generate`: a text continued as it stands.
+
+It knows the options; how tokens are made is `engine.generate`'s.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmcli.cli.given_text import piped_text, read_file
+from llmcli.cli.groups import sources, with_groups
+from llmcli.cli.loading import LoadFlags, find, load
+from llmcli.cli.options import COMMAND, Debug, Json, Model, NoCache, Quiet, ShowTimings
+from llmcli.cli.output import Output
+from llmcli.cli.sampling_options import SamplingFlags
+from llmcli.cli.sampling_settings import SamplingSettings
+from llmcli.cli.streaming import GenerateSummary, stream, summarize
+from llmcli.cli.timings_text import show_footer, timings_wanted
+from llmcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from llmcli.engine.folder import CheckedFolder
+
+INTERRUPTED = 130
+
+Prompt = Annotated[
+    str | None,
+    typer.Option("--prompt", "-p", metavar="TEXT", show_default=False, help="The text."),
+]
+PromptFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        show_default=False,
+        help="The text, from a file. Without -p and -f: what is piped in.",
+    ),
+]
+Chat = Annotated[
+    bool, typer.Option("--chat", help="Ask the text as a question, in the model's chat template.")
+]
+Echo = Annotated[bool, typer.Option("--echo", help="Print the text before what follows it.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("generate", **COMMAND)(generate)
+
+
+@with_groups
+def generate(
+    context: typer.Context,
+    model: Model = None,
+    prompt: Prompt = None,
+    file: PromptFile = None,
+    chat: Chat = False,
+    echo: Echo = False,
+    no_cache: NoCache = False,
+    show_timings: ShowTimings = None,
+    *,
+    place: LoadFlags,
+    sampling: SamplingFlags,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Continue a text as it stands, to the last space and line break.
+
+    An empty text begins a new one, where the model has a token for that.
+
+    Examples:
+
+    - `llmcli generate demo -p 'Once upon a time' -n 50`
+    - `llmcli generate demo -f story.txt --temperature 0.8 --seed 1`
+    - `printf 'The capital of' | llmcli generate demo --temperature 0`
+    - `llmcli generate demo --chat -p 'What is a token?' --json`
+    """
+    output = Output(json=json, quiet=quiet)
+    text = _text(prompt, file)
+    checked = find(model, place, output)
+    settings = SamplingSettings.of(sampling, sources(context), checked)
+    ids = _ids(checked, place, text, chat=chat)
+
+    loaded = load(checked, place, output)
+
+    from llmcli.engine.generate import Generation
+
+    generation = Generation(
+        loaded,
+        ids,
+        settings.spec(),
+        max_tokens=settings.max_tokens,
+        stop=settings.stop,
+        use_cache=not no_cache,
+    )
+    if echo and not json:
+        output.text(text)
+    stream(generation, output)
+    if json:
+        summarize(GenerateSummary, generation, settings, output)
+    if timings_wanted(show_timings, output):
+        used = len(ids) + len(generation.token_ids)
+        show_footer(output, generation.timings(), used, loaded.context)
+    if generation.finish_reason == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+
+
+def _text(prompt: str | None, file: Path | None) -> str:
+    if prompt is not None and file is not None:
+        raise UsageError("--prompt and --file both give the text")
+    if file is not None:
+        return read_file(file)
+    text = piped_text(waiting=True) if prompt is None else prompt
+    if text is None:
+        raise UsageError("there is no text to continue", hint="give -p TEXT or -f FILE, or pipe it")
+    return text
+
+
+def _ids(checked: "CheckedFolder", place: LoadFlags, text: str, *, chat: bool) -> list[int]:
+    """The prompt. Raises what can be known before the weights are read: that takes its time."""
+    from llmcli.engine.limits import check_prompt, context_size, need_template
+
+    room = context_size(checked.description.config, place.ctx_size)
+    if chat:
+        template = need_template(checked.name, checked.template)
+        ids = template.encode([{"role": "user", "content": text}])
+    else:
+        ids = checked.tokenizer.encode_prompt(text)
+        bos = checked.tokenizer.bos_id
+        if not ids and bos is not None:
+            ids = [bos]
+    check_prompt(ids, room)
+    return ids

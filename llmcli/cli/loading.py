@@ -1,0 +1,63 @@
+"""MODEL -> a checked folder -> a loaded model, with a bar on stderr while that takes time.
+
+It knows the options that say which model and where to run it, and nothing of prompts.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmcli.cli.find_model import find_model
+from llmcli.cli.options import ContextSize, Device, Dtype, Offline, Revision, Threads
+from llmcli.cli.output import Output, safe
+
+if TYPE_CHECKING:
+    from llmcli.engine.folder import CheckedFolder
+    from llmcli.engine.session import Model
+
+
+@dataclass(frozen=True)
+class LoadFlags:
+    """The options as given."""
+
+    device: Device = "auto"
+    dtype: Dtype = "auto"
+    threads: Threads = None
+    ctx_size: ContextSize = None
+    revision: Revision = None
+    offline: Offline = False
+
+
+def find(name: str | None, flags: LoadFlags, output: Output) -> "CheckedFolder":
+    """The model's folder, downloaded if need be, and checked; torch is not imported."""
+    from llmcli.engine.folder import check_folder
+
+    checked = check_folder(find_model(name, output, revision=flags.revision, offline=flags.offline))
+    if checked.unclaimed:
+        first, count = checked.unclaimed[0], len(checked.unclaimed)
+        what = f"{first} is" if count == 1 else f"{first} and {count - 1} more are"
+        output.notice(f"warning: {checked.name}: {what} no part of this family, and not used")
+    return checked
+
+
+def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
+    """The model, ready to run."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    hidden = output.quiet or not output.stderr.isatty()
+    with Progress(
+        *columns, console=output.console(stderr=True), transient=True, disable=hidden
+    ) as bar:
+        n_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
+        task = bar.add_task(f"loading {safe(checked.name)}", total=n_bytes)
+
+        from llmcli.engine import session  # torch, which takes its time: under the bar
+
+        return session.load(
+            checked,
+            device=flags.device,
+            dtype=flags.dtype,
+            threads=flags.threads,
+            context=flags.ctx_size,
+            progress=lambda count: bar.advance(task, count),
+        )

@@ -1,0 +1,144 @@
+"""Slash commands: what a line that starts with `/` does in a chat.
+
+It knows the commands and their looks; turns and settings are changed through `Turns`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llmcli.cli.output import safe
+from llmcli.cli.sampling_settings import nearest
+from llmcli.cli.table import FittedTable, Row, cell
+from llmcli.cli.timings_text import timings_rows
+from llmcli.cli.turns import Turns
+from llmcli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Command:
+    """`run` takes the chat and what follows the name; it returns whether the chat goes on."""
+
+    usage: str
+    help: str
+    run: Callable[[Turns, str], bool]
+
+
+def answer(turns: Turns, text: str) -> bool:
+    """Do what a typed line says: a slash command, or a question. Returns whether the chat goes on.
+
+    `//` sends a text that begins with a slash. Raises UsageError for what cannot be done.
+    """
+    if not text.startswith("/") or text.startswith("//"):
+        turns.take(text.removeprefix("/"))
+        return True
+    name, rest = [*text[1:].split(maxsplit=1), "", ""][:2]
+    command = COMMANDS.get(ALIASES.get(name, name))
+    if command is None:
+        names = [f"/{name}" for name in (*COMMANDS, *ALIASES)]
+        raise UsageError(
+            f"there is no command /{name}{nearest(f'/{name}', names)}",
+            hint="/help lists them; //TEXT sends a text that begins with a slash",
+        )
+    return command.run(turns, rest)
+
+
+def _help(turns: Turns, rest: str) -> bool:
+    rows = [("command", "what it does"), *((f"/{c.usage}", c.help) for c in COMMANDS.values())]
+    _show(turns, rows)
+    _say(turns, KEYS)
+    return True
+
+
+def _exit(turns: Turns, rest: str) -> bool:
+    return False
+
+
+def _clear(turns: Turns, rest: str) -> bool:
+    turns.conversation.clear()
+    kept = "; the system prompt stays" if turns.conversation.system else ""
+    _say(turns, f"the conversation is empty{kept}")
+    return True
+
+
+def _system(turns: Turns, rest: str) -> bool:
+    conversation = turns.conversation
+    if rest:
+        conversation.system = None if rest == '""' else rest
+        _say(turns, "from the next turn on" if conversation.system else "no system prompt")
+    else:
+        _say(turns, conversation.system or "no system prompt")
+    return True
+
+
+def _set(turns: Turns, rest: str) -> bool:
+    name, _, value = rest.partition(" ")
+    if rest and not value:
+        raise UsageError("/set needs a name and a value, or neither to list all")
+    if rest:
+        turns.settings.set(name, value)
+        return True
+    rows = [("setting", "value", "from")]
+    for name, setting in turns.settings.table().items():
+        rows.append((name, cell(_shown(setting.value)), setting.source))
+    _show(turns, rows)
+    return True
+
+
+def _regen(turns: Turns, rest: str) -> bool:
+    turns.retake()
+    return True
+
+
+def _undo(turns: Turns, rest: str) -> bool:
+    question = turns.conversation.undo()
+    _say(turns, f"taken back: {question}")
+    return True
+
+
+def _stats(turns: Turns, rest: str) -> bool:
+    if turns.timings is None:
+        raise UsageError("there was no turn yet")
+    _show(
+        turns, timings_rows(turns.timings, turns.context_used(), turns.conversation.model.context)
+    )
+    return True
+
+
+COMMANDS = {
+    "help": Command("help", "this list", _help),
+    "exit": Command("exit, /bye, /quit", "leave; so does Ctrl+D", _exit),
+    "clear": Command("clear", "forget all turns; the system prompt stays", _clear),
+    "system": Command("system [TEXT]", 'show or replace the system prompt; "" removes it', _system),
+    "set": Command(
+        "set [NAME VALUE]",
+        "list the settings, or change one (VALUE default: not chosen)",
+        _set,
+    ),
+    "regen": Command("regen", "answer the last question anew", _regen),
+    "undo": Command("undo", "take back the last question and its answer", _undo),
+    "stats": Command("stats", "what the last answer took, and how full the context is", _stats),
+}
+ALIASES = {"bye": "exit", "quit": "exit", "?": "help"}
+KEYS = (
+    "//TEXT sends a text that begins with a slash. Alt+Enter or Ctrl+J begins a new line, "
+    '""" opens and closes a block of lines. Ctrl+C stops an answer and keeps what was said.'
+)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == () or value == {}:
+        return "none"
+    if isinstance(value, dict):
+        return " ".join(f"{token}={bias:g}" for token, bias in value.items())
+    return " ".join(map(repr, value)) if isinstance(value, tuple) else f"{value}"
+
+
+def _show(turns: Turns, rows: Sequence[Row]) -> None:
+    """A table; not on stdout, which carries the answers."""
+    turns.output.console(stderr=True).print(FittedTable([rows], right=()))
+
+
+def _say(turns: Turns, text: str) -> None:
+    """What the user asked for, and gets also with --quiet."""
+    turns.output.console(stderr=True).print(safe(text))

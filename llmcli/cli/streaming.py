@@ -1,0 +1,94 @@
+"""An answer on its way to stdout: text as it comes, or JSON Lines, and what is told at its end.
+
+It knows nothing of how tokens are made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from llmcli.cli.output import Output
+from llmcli.cli.sampling_settings import SamplingSettings
+from llmcli.engine.timings import Timings
+from llmcli.reports import to_json
+
+if TYPE_CHECKING:
+    from llmcli.engine.generate import Generation
+
+
+@dataclass(frozen=True)
+class TokenLine:
+    """One token as a JSON line."""
+
+    type: str
+    id: int
+    text: str
+    logprob: float
+    index: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The last JSON line of an answer. `sampling_sources` says where each setting came from."""
+
+    type: str
+    model: str
+    text: str
+    token_ids: list[int]
+    finish_reason: str
+    prompt_tokens: int
+    cached_tokens: int
+    timings: Timings
+    sampling: Mapping[str, Any]
+    sampling_sources: Mapping[str, str]
+
+
+class GenerateSummary(Summary):
+    schema: ClassVar[str] = "generate/1"
+
+
+class ChatSummary(Summary):
+    schema: ClassVar[str] = "chat/1"
+
+
+def stream(generation: "Generation", output: Output) -> None:
+    """Print every token as it is made; Ctrl+C ends the answer and keeps what was said.
+
+    Text ends with a line break. On a terminal it is made safe; elsewhere it is byte for byte.
+    """
+    try:
+        try:
+            for step in generation:
+                if output.json:
+                    line = TokenLine("token", step.token, step.text, step.logprob, step.index)
+                    output.text(to_json(line, indent=None) + "\n")
+                else:
+                    output.text(step.text)
+        except KeyboardInterrupt:
+            rest = generation.interrupt()
+            if not output.json:
+                output.text(rest)
+    finally:
+        if not output.json:
+            output.text("\n")
+
+
+def summarize(
+    kind: type[Summary], generation: "Generation", settings: SamplingSettings, output: Output
+) -> None:
+    """Print the summary line of a finished answer."""
+    table = settings.table()
+    assert generation.finish_reason is not None
+    report = kind(
+        type="summary",
+        model=generation.model.name,
+        text=generation.text,
+        token_ids=generation.token_ids,
+        finish_reason=generation.finish_reason,
+        prompt_tokens=len(generation.prompt_ids),
+        cached_tokens=generation.cached_tokens,
+        timings=generation.timings(),
+        sampling={name: setting.value for name, setting in table.items()},
+        sampling_sources={name: setting.source for name, setting in table.items()},
+    )
+    output.text(to_json(report, indent=None) + "\n")
