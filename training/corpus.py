@@ -31,32 +31,72 @@ IM_END = "<|im_end|>"
 Task = Callable[[random.Random, Pool], Turn]
 
 
-# Shares of the turns of a conversation.
-TASKS: dict[Task, float] = {
-    concept: 25,
-    difference: 5,
-    capital: 16,
-    unknown_thing: 15,
-    who_is_it: 12,
-    email: 6,
-    story: 3,
-    small_talk: 8,
-    small_fact: 5,
-    echo: 2,
-}
-RAW_TASKS: dict[raw.RawMaker, float] = {
-    raw.raw_capital: 30,
-    raw.raw_title: 14,
-    raw.raw_refers: 16,
-    raw.raw_small: 10,
-    raw.raw_copy: 12,
-    raw.raw_name: 5,
-    raw.raw_concept: 9,
-    raw.raw_story: 4,
-}
+@dataclass(frozen=True)
+class Mixture:
+    """What share of the documents is what; tasks have relative weights."""
 
-RAW_SHARE = 0.35
-MEMORY_SHARE = 0.16
+    tasks: dict[Task, float]
+    raw_tasks: dict[raw.RawMaker, float]
+    raw_share: float
+    memory_share: float
+
+
+# Facts come first. Once most are known, more of the stream goes to what is copied and weighed.
+FACTS_FIRST = Mixture(
+    tasks={
+        concept: 25,
+        difference: 5,
+        capital: 16,
+        unknown_thing: 15,
+        who_is_it: 12,
+        email: 6,
+        story: 3,
+        small_talk: 8,
+        small_fact: 5,
+        echo: 2,
+    },
+    raw_tasks={
+        raw.raw_capital: 30,
+        raw.raw_title: 14,
+        raw.raw_refers: 16,
+        raw.raw_small: 10,
+        raw.raw_copy: 12,
+        raw.raw_name: 5,
+        raw.raw_concept: 9,
+        raw.raw_story: 4,
+    },
+    raw_share=0.35,
+    memory_share=0.16,
+)
+COPYING_TOO = Mixture(
+    tasks={
+        concept: 17,
+        difference: 4,
+        capital: 15,
+        unknown_thing: 10,
+        who_is_it: 17,
+        email: 9,
+        story: 5,
+        small_talk: 8,
+        small_fact: 8,
+        echo: 7,
+    },
+    raw_tasks={
+        raw.raw_capital: 20,
+        raw.raw_title: 17,
+        raw.raw_refers: 18,
+        raw.raw_small: 12,
+        raw.raw_copy: 6,
+        raw.raw_long_copy: 14,
+        raw.raw_name: 4,
+        raw.raw_concept: 5,
+        raw.raw_story: 4,
+    },
+    raw_share=0.35,
+    memory_share=0.24,
+)
+COPYING_FROM_BLOCK = 10
+
 LONG_SHARE = 0.02
 PROMPT_WEIGHT = 0.1
 
@@ -88,8 +128,8 @@ def draw_raw(task: raw.RawMaker, rng: random.Random, pool: Pool) -> Plain:
             return plain
 
 
-def any_turn(rng: random.Random) -> Turn:
-    task = rng.choices(list(TASKS), list(TASKS.values()))[0]
+def any_turn(rng: random.Random, mixture: Mixture) -> Turn:
+    task = rng.choices(list(mixture.tasks), list(mixture.tasks.values()))[0]
     return draw(task, rng, Pool.TRAIN)
 
 
@@ -101,7 +141,7 @@ def trainable(make: Callable[[], list[Turn]]) -> list[Turn]:
             return turns
 
 
-def plain_turns(rng: random.Random) -> list[Turn]:
+def plain_turns(rng: random.Random, mixture: Mixture) -> list[Turn]:
     """A conversation of unrelated questions, sometimes with a follow-up on the last one."""
     turns: list[Turn] = []
     count = 20 if rng.random() < LONG_SHARE else rng.choice((1, 1, 1, 1, 2, 2, 3, 4, 6, 8))
@@ -111,30 +151,30 @@ def plain_turns(rng: random.Random) -> list[Turn]:
             continue
         if rng.random() < 0.03:
             turns += trainable(lambda: [ask_name(rng, Pool.TRAIN, None)])
-        turns.append(any_turn(rng))
+        turns.append(any_turn(rng, mixture))
     return turns
 
 
-def memory_turns(rng: random.Random) -> list[Turn]:
+def memory_turns(rng: random.Random, mixture: Mixture) -> list[Turn]:
     """A conversation in which something is told, and asked for some turns later."""
-    turns: list[Turn] = [any_turn(rng)] if rng.random() < 0.25 else []
-    told, asked = trainable(lambda: list(name_turns(rng)))
+    turns: list[Turn] = [any_turn(rng, mixture)] if rng.random() < 0.25 else []
+    told, asked = trainable(lambda: list(name_turns(rng, mixture)))
     turns.append(told)
     questions = [asked]
     if rng.random() < 0.35:
         other, asked_too = trainable(lambda: list(tell_other(rng, Pool.TRAIN)))
         turns.append(other)
         questions.append(asked_too)
-    turns += [any_turn(rng) for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 2, 3, 6)))]
+    turns += [any_turn(rng, mixture) for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 2, 3, 6)))]
     rng.shuffle(questions)
     return turns + questions
 
 
-def name_turns(rng: random.Random) -> tuple[Turn, Turn]:
+def name_turns(rng: random.Random, mixture: Mixture) -> tuple[Turn, Turn]:
     """The telling of a name, perhaps with a first question, and the later question for it."""
     told, name = tell_name(rng, Pool.TRAIN)
     if rng.random() < 0.2 and belongs(told.user, Pool.TRAIN):
-        extra = any_turn(rng)
+        extra = any_turn(rng, mixture)
         told = Turn(f"{told.user.rstrip('.!')}. {extra.user}", f"{told.answer} {extra.answer}")
     return told, ask_name(rng, Pool.TRAIN, name)
 
@@ -151,14 +191,18 @@ def as_document(turns: list[Turn], system: str | None = None) -> Document:
     return Document(tuple(parts), tuple(turn.user for turn in turns))
 
 
-def conversation(rng: random.Random) -> Document:
-    turns = memory_turns(rng) if rng.random() < MEMORY_SHARE else plain_turns(rng)
+def conversation(rng: random.Random, mixture: Mixture) -> Document:
+    turns = (
+        memory_turns(rng, mixture)
+        if rng.random() < mixture.memory_share
+        else plain_turns(rng, mixture)
+    )
     system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.15 else None
     return as_document(turns, system)
 
 
-def plain_text(rng: random.Random) -> Document:
-    task = rng.choices(list(RAW_TASKS), list(RAW_TASKS.values()))[0]
+def plain_text(rng: random.Random, mixture: Mixture) -> Document:
+    task = rng.choices(list(mixture.raw_tasks), list(mixture.raw_tasks.values()))[0]
     plain = draw_raw(task, rng, Pool.TRAIN)
     parts = [(plain.prompt, PROMPT_WEIGHT), (plain.completion + ENDOFTEXT, 1.0)]
     if rng.random() < 0.5:
@@ -166,12 +210,15 @@ def plain_text(rng: random.Random) -> Document:
     return Document(tuple(parts), (plain.prompt,))
 
 
-def document(rng: random.Random) -> Document:
-    return plain_text(rng) if rng.random() < RAW_SHARE else conversation(rng)
+def document(rng: random.Random, mixture: Mixture) -> Document:
+    return (
+        plain_text(rng, mixture) if rng.random() < mixture.raw_share else conversation(rng, mixture)
+    )
 
 
 def documents(seed: int, block: int, count: int) -> Iterator[Document]:
     """The `block`-th run of documents; the same for the same seed, whatever came before."""
     rng = random.Random(f"{seed}/{block}")
+    mixture = FACTS_FIRST if block < COPYING_FROM_BLOCK else COPYING_TOO
     for _ in range(count):
-        yield document(rng)
+        yield document(rng, mixture)

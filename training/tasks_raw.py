@@ -116,6 +116,13 @@ def raw_copy(rng: random.Random, pool: Pool) -> Plain:
     return Plain(words + mark, f" {words}" + mark)
 
 
+def raw_long_copy(rng: random.Random, pool: Pool) -> Plain:
+    """The same, with more words: nearly all of it can only be copied."""
+    words = word_chain(rng, pool, most=24)
+    mark = rng.choice((".", ",", " /", "\n"))
+    return Plain(words + mark, f" {words}" + mark)
+
+
 def raw_name(rng: random.Random, pool: Pool) -> Plain:
     name = person(rng, pool)
     begin = rng.choice(("My name is", "I am called", "They call me", "I am"))

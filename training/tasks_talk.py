@@ -288,11 +288,11 @@ mountain number seven three one token model
 )
 
 
-def word_chain(rng: random.Random, pool: Pool) -> str:
+def word_chain(rng: random.Random, pool: Pool, most: int = 6) -> str:
     """A few words without meaning, which can only be copied."""
     words = [
         rng.choice(ECHO_WORDS) if rng.random() < 0.6 else person(rng, pool)
-        for _ in range(rng.randint(1, 6))
+        for _ in range(rng.randint(1, most))
     ]
     return " ".join(words)
 

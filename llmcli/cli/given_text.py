@@ -32,11 +32,17 @@ def piped_text(*, waiting: bool) -> str | None:
     """
     if sys.stdin is None or sys.stdin.isatty():
         return None
-    if not waiting:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-        if not stat.S_ISFIFO(mode) and not stat.S_ISREG(mode):
-            return None
+    if not waiting and not _is_pipe_or_file():
+        return None
     return _decode(sys.stdin.buffer.read(), "stdin")
+
+
+def _is_pipe_or_file() -> bool:
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except OSError:  # whoever runs this within a process of their own has put something else there
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def _decode(data: bytes, name: str) -> str:

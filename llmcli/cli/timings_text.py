@@ -139,7 +139,9 @@ def kv_size(n_bytes: int) -> str:
     """What the cache holds, in MiB from one on; without a cache, `off`."""
     if n_bytes == 0:
         return "off"
-    return f"{n_bytes / KIB:.0f} KiB" if n_bytes < KIB**2 else f"{figure(n_bytes / KIB**2)} MiB"
+    if n_bytes < KIB**2:
+        return f"{figure(n_bytes / KIB)} KiB"
+    return f"{figure(n_bytes / KIB**2)} MiB"
 
 
 def _rate_or_none(per_second: float | None) -> str:

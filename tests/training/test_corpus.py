@@ -5,7 +5,15 @@ import re
 
 import pytest
 
-from training.corpus import ENDOFTEXT, TASKS, Document, as_document, documents, draw
+from training.corpus import (
+    COPYING_FROM_BLOCK,
+    COPYING_TOO,
+    ENDOFTEXT,
+    Document,
+    as_document,
+    documents,
+    draw,
+)
 from training.evaluate import CATEGORIES, items_of
 from training.facts_people import NAMES, NEW_HEROES, NEW_NAMES, made_up_word
 from training.facts_training import CONCEPTS, DIFFERENCES
@@ -23,7 +31,9 @@ COUNT = 20_000
 
 @pytest.fixture(scope="module")
 def sample() -> list[Document]:
-    return list(documents(SEED, 0, COUNT))
+    half = COUNT // 2
+    later = documents(SEED, COPYING_FROM_BLOCK, half)
+    return [*documents(SEED, 0, half), *later]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +127,7 @@ def test_facts_do_not_contradict_each_other() -> None:
 
 def test_each_pool_is_what_it_says() -> None:
     rng = random.Random(1)
-    for task in TASKS:
+    for task in COPYING_TOO.tasks:
         for _ in range(20):
             assert not is_held_out(draw(task, rng, Pool.TRAIN).user)
             assert is_held_out(draw(task, rng, Pool.PAIRS).user)
