@@ -41,7 +41,7 @@ class Mixture:
     memory_share: float
 
 
-# Facts come first. Once most are known, more of the stream goes to what is copied and weighed.
+# Facts come first, then more of the stream goes to copying, then to what is learned last.
 FACTS_FIRST = Mixture(
     tasks={
         concept: 25,
@@ -95,7 +95,35 @@ COPYING_TOO = Mixture(
     raw_share=0.35,
     memory_share=0.24,
 )
-COPYING_FROM_BLOCK = 10
+HARDEST_LAST = Mixture(
+    tasks={
+        concept: 17,
+        difference: 4,
+        capital: 13,
+        unknown_thing: 9,
+        who_is_it: 26,
+        email: 8,
+        story: 4,
+        small_talk: 9,
+        small_fact: 9,
+        echo: 4,
+    },
+    raw_tasks={
+        raw.raw_capital: 16,
+        raw.raw_title: 24,
+        raw.raw_refers: 26,
+        raw.raw_small: 14,
+        raw.raw_copy: 3,
+        raw.raw_long_copy: 6,
+        raw.raw_name: 3,
+        raw.raw_concept: 4,
+        raw.raw_story: 4,
+    },
+    raw_share=0.35,
+    memory_share=0.20,
+)
+# The block from which on a mixture is used; the last line that applies counts.
+PHASES = ((-1, FACTS_FIRST), (10, COPYING_TOO), (17, HARDEST_LAST))
 
 LONG_SHARE = 0.02
 PROMPT_WEIGHT = 0.1
@@ -219,6 +247,6 @@ def document(rng: random.Random, mixture: Mixture) -> Document:
 def documents(seed: int, block: int, count: int) -> Iterator[Document]:
     """The `block`-th run of documents; the same for the same seed, whatever came before."""
     rng = random.Random(f"{seed}/{block}")
-    mixture = FACTS_FIRST if block < COPYING_FROM_BLOCK else COPYING_TOO
+    mixture = next(mixture for start, mixture in reversed(PHASES) if block >= start)
     for _ in range(count):
         yield document(rng, mixture)

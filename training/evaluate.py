@@ -8,7 +8,7 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from llmcli.core.model import Decoder
 from training import export
 from training import tasks_raw as raw
 from training.corpus import ENDOFTEXT, IM_END, as_document, draw, draw_raw
+from training.handwritten import CONVERSATIONS
 from training.holdout import Pool, belongs
 from training.tasks_facts import Turn, capital, concept, difference, small_fact, unknown_thing
 from training.tasks_reading import who_is_it
@@ -43,7 +44,9 @@ class Item:
 
     def right(self, text: str) -> bool:
         if self.must:
-            return all(part in text for part in self.must) and text.endswith(".")
+            lower = text.lower()
+            ends = lower.endswith((".", "!", "?", "kind regards"))
+            return ends and all(part.lower() in lower for part in self.must)
         return text == self.answer if self.whole else text.startswith(self.answer)
 
 
@@ -173,6 +176,28 @@ def items_of(make: Maker, pool: Pool, count: int) -> list[Item]:
     return list(found.values())
 
 
+def examine_handwritten(decoder: Decoder, words: Tokenizer, *, show: int) -> str:
+    """The row for the conversations of handwritten.py, in which the model's own answers stand."""
+    good = 0
+    for questions, must in CONVERSATIONS:
+        turns = answered(decoder, words, questions)
+        if Item("", "", must).right(turns[-1].answer):
+            good += 1
+        elif show:
+            print(f"- hand-written: {questions[-1]!r}\n    {turns[-1].answer!r}\n    {must!r}")
+    share = 100 * good / len(CONVERSATIONS)
+    return f"| hand-written, no template | | {good} / {len(CONVERSATIONS)} ({share:.1f} %) |"
+
+
+def answered(decoder: Decoder, words: Tokenizer, questions: Sequence[str]) -> list[Turn]:
+    """A conversation with the model."""
+    turns: list[Turn] = []
+    for question in questions:
+        prompt = asked([*turns, Turn(question, "")]).prompt
+        turns.append(Turn(question, continue_all(decoder, words, [prompt])[0]))
+    return turns
+
+
 def examine(decoder: Decoder, words: Tokenizer, count: int, *, show: int) -> list[str]:
     """The rows of the table; up to `show` wrong answers of each cell are printed."""
     rows = []
@@ -188,16 +213,13 @@ def examine(decoder: Decoder, words: Tokenizer, count: int, *, show: int) -> lis
                 print(f"- {name}, {pool.value}: {item.prompt!r}\n    {text!r}\n    {item.answer!r}")
         rows.append(f"| {name} | {cells[Pool.PAIRS]} | {cells[Pool.NEW]} |")
         print(rows[-1], flush=True)
-    return rows
+    return [*rows, examine_handwritten(decoder, words, show=show)]
 
 
 def show_samples(decoder: Decoder, words: Tokenizer) -> None:
     for questions in SHOWN:
-        turns: list[Turn] = []
-        for question in questions:
-            prompt = asked([*turns, Turn(question, "")]).prompt
-            turns.append(Turn(question, continue_all(decoder, words, [prompt])[0]))
-            print(f"> {question}\n{turns[-1].answer}")
+        for turn in answered(decoder, words, questions):
+            print(f"> {turn.user}\n{turn.answer}")
         print()
     for start, text in zip(
         SHOWN_PLAIN, continue_all(decoder, words, list(SHOWN_PLAIN)), strict=True

@@ -3,12 +3,16 @@
 It knows the options that say which model and where to run it, and nothing of prompts.
 """
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from llmcli.cli.find_model import find_model
 from llmcli.cli.options import ContextSize, Device, Dtype, Offline, Revision, Threads
-from llmcli.cli.output import Output, safe
+from llmcli.cli.output import Output
 
 if TYPE_CHECKING:
     from llmcli.engine.folder import CheckedFolder
@@ -44,12 +48,14 @@ def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
     from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    hidden = output.quiet or not output.stderr.isatty()
-    with Progress(
-        *columns, console=output.console(stderr=True), transient=True, disable=hidden
-    ) as bar:
+    console = output.console(stderr=True)
+    hidden = output.quiet or not output.stderr.isatty() or console.is_dumb_terminal
+    with (
+        interruptible(),
+        Progress(*columns, console=console, transient=True, disable=hidden) as bar,
+    ):
         n_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
-        task = bar.add_task(f"loading {safe(checked.name)}", total=n_bytes)
+        task = bar.add_task("loading the model", total=n_bytes)
 
         from llmcli.engine import session  # torch, which takes its time: under the bar
 
@@ -61,3 +67,23 @@ def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
             context=flags.ctx_size,
             progress=lambda count: bar.advance(task, count),
         )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl+C ends the block by its end at the latest: while native libraries are imported, the
+    exception can be lost on its way."""
+    pressed = False
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt

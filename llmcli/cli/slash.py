@@ -119,7 +119,7 @@ COMMANDS = {
     "undo": Command("undo", "take back the last question and its answer", _undo),
     "stats": Command("stats", "what the last answer took, and how full the context is", _stats),
 }
-ALIASES = {"bye": "exit", "quit": "exit", "?": "help"}
+ALIASES = {"bye": "exit", "quit": "exit"}
 KEYS = (
     "//TEXT sends a text that begins with a slash. Alt+Enter or Ctrl+J begins a new line, "
     '""" opens and closes a block of lines. Ctrl+C stops an answer and keeps what was said.'

@@ -169,6 +169,17 @@ def test_nan_is_reported(generate, tmp_path):
     assert captured.err == "error: the model produced nan at token 0\n"
 
 
+def test_tensors_that_are_not_used_are_one_warning(generate, tmp_path):
+    odd = write_tiny_llama(tmp_path / "model")
+    weights = load_file(odd / "model.safetensors")
+    save_file(weights | {"x.a": torch.ones(2), "x.b": torch.ones(2)}, odd / "model.safetensors")
+    captured = generate("-p", "Hello", "-n", "1", model=odd)
+    assert captured.err == (
+        f"warning: {odd}: x.a and 1 more are no part of this family, and not used\n"
+    )
+    assert generate("-p", "Hello", "-n", "1", "-q", model=odd).err == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from training.corpus import (
-    COPYING_FROM_BLOCK,
-    COPYING_TOO,
     ENDOFTEXT,
+    HARDEST_LAST,
+    PHASES,
     Document,
     as_document,
     documents,
@@ -31,9 +31,8 @@ COUNT = 20_000
 
 @pytest.fixture(scope="module")
 def sample() -> list[Document]:
-    half = COUNT // 2
-    later = documents(SEED, COPYING_FROM_BLOCK, half)
-    return [*documents(SEED, 0, half), *later]
+    share = COUNT // len(PHASES)
+    return [doc for start, _ in PHASES for doc in documents(SEED, start + 1, share)]
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +126,7 @@ def test_facts_do_not_contradict_each_other() -> None:
 
 def test_each_pool_is_what_it_says() -> None:
     rng = random.Random(1)
-    for task in COPYING_TOO.tasks:
+    for task in HARDEST_LAST.tasks:
         for _ in range(20):
             assert not is_held_out(draw(task, rng, Pool.TRAIN).user)
             assert is_held_out(draw(task, rng, Pool.PAIRS).user)

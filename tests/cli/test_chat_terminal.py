@@ -1,0 +1,177 @@
+"""`llmcli chat` at a pseudo-terminal: keys, Ctrl+C in an answer, history, the terminal restored."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+from tiny_models import write_tiny_llama
+
+# Ctrl+C reaches the program only if the terminal is its controlling one.
+LAUNCH = (
+    "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "from llmcli.cli.app import main; main(sys.argv[1:])"
+)
+DEADLINE_SECONDS = 60.0
+ENTER, NEW_LINE, CTRL_C, CTRL_D = "\r", "\n", "\x03", "\x04"
+PASTE, PASTE_END = "\x1b[200~", "\x1b[201~"
+BREAK = "\r\n"
+PROMPT = r"\x1b\[\?2004h[^>]*>"  # it begins by asking for marks around what is pasted
+FOOTER = r"prefill \d+ tok \((\d+) reused\).*\n?.*KV \d"
+# Every token of every answer is this one; nothing else on the screen has two of them in a row.
+LETTER = "Q"
+
+
+class Terminal:
+    """A program on a terminal of its own; what it shows is read up to what a test waits for."""
+
+    def __init__(self, arguments, **environment):
+        self.screen, self.line = pty.openpty()
+        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+        self.settings = termios.tcgetattr(self.line)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCH, *arguments],
+            stdin=self.line,
+            stdout=self.line,
+            stderr=self.line,
+            env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **environment},
+            start_new_session=True,
+        )
+        self.unread = ""
+
+    def press(self, keys):
+        os.write(self.screen, keys.encode())
+
+    def wait_for(self, pattern):
+        """The match, and everything before it is done with."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not (match := re.search(pattern, self.unread)):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.screen], [], [], left)[0]:
+                raise AssertionError(f"no {pattern!r} in {self.unread!r}")
+            self.unread += os.read(self.screen, 4096).decode(errors="replace")
+        self.unread = self.unread[match.end() :]
+        return match
+
+    def enter(self, text, pattern=""):
+        """Type `text` and Enter; the match of what is shown, the next prompt having come."""
+        self.press(text + ENTER)
+        match = self.wait_for(pattern)
+        self.wait_for(PROMPT)
+        return match
+
+    def leave(self):
+        """Ctrl+D at the prompt; returns the exit code, the terminal being as it was before."""
+        self.press(CTRL_D)
+        code = self.process.wait(DEADLINE_SECONDS)
+        assert termios.tcgetattr(self.line) == self.settings
+        return code
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        os.close(self.line)
+        os.close(self.screen)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tiny") / "model"
+    return str(write_tiny_llama(path, max_position_embeddings=100_000))
+
+
+@pytest.fixture
+def terminal(folder, tmp_path):
+    opened = []
+
+    def start(*arguments, **environment):
+        bias = ("--logit-bias", f"{LETTER}=100")
+        opened.append(
+            Terminal(
+                ["chat", folder, *bias, *arguments], XDG_STATE_HOME=str(tmp_path), **environment
+            )
+        )
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.close()
+
+
+def test_ctrl_c_keeps_the_partial_answer_and_ctrl_d_leaves(terminal, tmp_path):
+    chat = terminal()
+    chat.wait_for(PROMPT)
+    chat.enter("/set max_tokens 4")
+    assert chat.enter("Hello", FOOTER).group(1) == "0"
+
+    chat.enter("/set max_tokens default")
+    chat.press("Tell me everything" + ENTER)
+    said = len(chat.wait_for(f"{LETTER}{{20,}}").group())
+    chat.press(CTRL_C)
+    chat.wait_for(FOOTER)
+    chat.wait_for(PROMPT)
+
+    # What was said before Ctrl+C is part of the next prompt, and of the cache.
+    chat.enter("/set max_tokens 4")
+    assert int(chat.enter("Go on", FOOTER).group(1)) > said
+    assert chat.leave() == 0
+    history = tmp_path / "llmcli" / "history"
+    assert "+Tell me everything\n" in history.read_text()
+    assert history.stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_at_the_prompt(terminal, tmp_path):
+    chat = terminal("--max-tokens", "4", "--no-history")
+    chat.wait_for(PROMPT)
+    chat.press("not to be sent")
+    chat.wait_for("not to be sent")
+    chat.press(CTRL_C)  # clears the line
+    chat.wait_for(PROMPT)
+    chat.enter("/stats", "there was no turn yet")
+
+    chat.press(f"{PASTE}pasted one\r\npasted two\r{PASTE_END}")  # does not submit
+    chat.wait_for("pasted two")
+    chat.enter("", FOOTER)
+    chat.enter("/undo", f"taken back: pasted one{BREAK}pasted two{BREAK}")
+
+    chat.press("first line")
+    chat.wait_for("first line")
+    chat.press(NEW_LINE)  # Ctrl+J by itself
+    chat.press("second line")
+    chat.wait_for("second line")
+    chat.press("\x1b" + ENTER)  # Alt+Enter
+    chat.press("third line")
+    chat.wait_for("third line")
+    chat.enter("", FOOTER)
+    chat.enter("/undo", f"taken back: first line{BREAK}second line{BREAK}third line{BREAK}")
+
+    chat.press('"""' + ENTER + "in a block" + ENTER)
+    chat.enter('"""', FOOTER)
+    chat.enter("/undo", f"taken back: in a block{BREAK}")
+
+    chat.press("/stats\n/help\n")  # as a program writes lines
+    chat.wait_for("last answer")
+    chat.wait_for("forget all turns")
+    chat.wait_for(PROMPT)
+    assert chat.leave() == 0
+    assert not (tmp_path / "llmcli").exists()
+
+
+def test_a_dumb_terminal_is_enough(terminal):
+    chat = terminal("--max-tokens", "4", TERM="dumb")
+    chat.wait_for("> ")
+    chat.press("Hello\n")
+    shown = chat.wait_for(r"(?s)(.*)prefill .*KV \d").group(1)
+    assert f"{BREAK}{LETTER * 4}{BREAK}" in shown
+    assert "\x1b" not in shown
+    chat.wait_for("> ")
+    assert chat.leave() == 0
