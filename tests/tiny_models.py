@@ -66,7 +66,10 @@ def random_weights(config: dict[str, Any], seed: int) -> dict[str, torch.Tensor]
         values = torch.randn(tensor.shape, generator=generator)
         # Matrices keep the scale of what they multiply, as trained ones about do.
         scale = tensor.shape[1] ** -0.5 if len(tensor.shape) == 2 else 0.1
-        weights[tensor.name] = values * scale + (1.0 if tensor.component == "norms" else 0.0)
+        is_gain = tensor.component == "norms" and not tensor.plus_one
+        if is_gain and not tensor.name.endswith(".bias"):
+            values = values + 1 / scale  # gains lie around 1, everything else around 0
+        weights[tensor.name] = values * scale
     return weights
 
 

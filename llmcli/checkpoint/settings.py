@@ -15,7 +15,7 @@ LARGEST = 2**31 - 1
 
 
 class Settings:
-    """The settings of one object, with a default for each key that may be absent or null."""
+    """The settings of one object, with a default for each key that may be absent."""
 
     def __init__(
         self, values: Mapping[str, Any], defaults: Mapping[str, Any], file: Path, where: str = ""
@@ -26,11 +26,19 @@ class Settings:
         """Whether the file itself gives a value that is not null."""
         return self._values.get(key) is not None
 
+    def has_default(self, key: str) -> bool:
+        """Whether the family knows this key."""
+        return key in self._defaults
+
+    def empty(self) -> "Settings":
+        """An object in the same file that gives nothing."""
+        return Settings({}, {}, self.file)
+
     def raw(self, key: str) -> Any:
-        """The file's value, else the default. Raises InvalidModelError where there is neither."""
-        value = self._values.get(key)
-        if value is not None:
-            return value
+        """The file's value, perhaps null; else the default. Raises InvalidModelError where there
+        is neither."""
+        if key in self._values:
+            return self._values[key]
         if key in self._defaults:
             return self._defaults[key]
         raise self.error(key, "is missing")
@@ -50,6 +58,16 @@ class Settings:
         if not least <= value <= 1e30:
             raise self.error(key, f"must be from {least:g} to 1e30, not {_shown(value)}")
         return float(value)
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """An array of positive numbers."""
+        values = self.raw(key)
+        if not isinstance(values, list):
+            raise self.error(key, f"must be an array of numbers, not {_shown(values)}")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise self.error(key, f"must hold positive numbers, not {_shown(value)}")
+        return tuple(map(float, values))
 
     def boolean(self, key: str) -> bool:
         value = self.raw(key)

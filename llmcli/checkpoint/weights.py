@@ -101,28 +101,36 @@ def load_decoder(
         for target, parts in by_target(expected).items():
             # Norms stay in fp32 whatever the rest is in: they are small, and sensitive.
             wanted = torch.float32 if parts[0].component == "norms" else dtype
-            sources = [headers[part.name] for part in parts]
-            state[target] = _fill(files, sources, wanted, device)
+            state[target] = _fill(files, headers, parts, wanted, device)
             if progress is not None:
-                progress(sum(source.nbytes for source in sources))
+                progress(sum(headers[part.name].nbytes for part in parts))
     decoder.load_state_dict(state, strict=True, assign=True)
     return decoder.requires_grad_(False).eval()
 
 
 def _fill(
-    files: MappedFiles, sources: list[TensorHeader], dtype: torch.dtype, device: torch.device
+    files: MappedFiles,
+    headers: Mapping[str, TensorHeader],
+    parts: Sequence[Expected],
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Tensor:
-    if len(sources) == 1:
-        mapped = files.tensor(sources[0])
+    """One parameter of the core, from the tensors that make it up."""
+    first = parts[0]
+    if len(parts) == 1 and not first.transposed:
+        mapped = files.tensor(headers[first.name])
         tensor = mapped.to(device=device, dtype=dtype)
+        if first.plus_one:
+            tensor = tensor + 1
         if tensor is not mapped:
-            files.release(sources[0])
+            files.release(headers[first.name])
         return tensor
-    rows = sum(source.shape[0] for source in sources)
-    fused = torch.empty((rows, *sources[0].shape[1:]), dtype=dtype, device=device)
-    row = 0
-    for source in sources:
-        fused[row : row + source.shape[0]] = files.tensor(source)
-        files.release(source)
-        row += source.shape[0]
-    return fused
+    rows = sum(row.rows for part in parts for row in part.parts)
+    columns = first.shape[:1] if first.transposed else first.shape[1:]
+    filled = torch.empty((rows, *columns), dtype=dtype, device=device)
+    for part in parts:
+        mapped = files.tensor(headers[part.name])
+        mapped = mapped.T if part.transposed else mapped
+        filled[part.row : part.row + mapped.shape[0]] = mapped
+        files.release(headers[part.name])
+    return filled

@@ -14,18 +14,24 @@ from llmcli.core.config import Rope
 def inverse_frequencies(rope: Rope, length: int, device: torch.device) -> Tensor:
     """Radians that each pair of numbers turns per position, (dim / 2,) in fp32.
 
-    `length` is the number of positions in sight, which only dynamic scaling looks at.
+    `length` is the number of positions in sight, which dynamic and longrope look at.
     """
     theta = rope.theta
     if rope.kind == "dynamic":
         stretch = rope.factor * max(length, rope.original_context) / rope.original_context
         theta *= (stretch - (rope.factor - 1)) ** (rope.dim / (rope.dim - 2))
     exponents = torch.arange(0, rope.dim, 2, dtype=torch.int64, device=device).float() / rope.dim
+    if rope.kind == "longrope":
+        long = length > rope.original_context
+        factors = torch.tensor(rope.long_factors if long else rope.short_factors, device=device)
+        return 1.0 / (factors * theta**exponents)
     frequencies = 1.0 / (theta**exponents)
     if rope.kind == "linear":
         return frequencies / rope.factor
     if rope.kind == "llama3":
         return _llama3(rope, frequencies)
+    if rope.kind == "yarn":
+        return _yarn(rope, frequencies)
     return frequencies
 
 
@@ -35,7 +41,29 @@ def _llama3(rope: Rope, frequencies: Tensor) -> Tensor:
     wavelengths = 2 * math.pi / frequencies
     turns = rope.original_context / wavelengths
     share_kept = (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor)
-    share_kept = share_kept.clamp(0, 1)
+    return _blend(rope, frequencies, share_kept.clamp(0, 1))
+
+
+def _yarn(rope: Rope, frequencies: Tensor) -> Tensor:
+    """Dimensions that turn more than `beta_fast` times in the original context are kept, those
+    that turn less than `beta_slow` times are slowed, and those between are blended linearly."""
+
+    def dimension(turns: float) -> float:
+        return (rope.dim * math.log(rope.original_context / (turns * 2 * math.pi))) / (
+            2 * math.log(rope.theta)
+        )
+
+    low, high = dimension(rope.beta_fast), dimension(rope.beta_slow)
+    if rope.whole_dimensions:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, rope.dim - 1)
+    if low == high:
+        high += 0.001  # a step instead of a ramp
+    places = torch.arange(rope.dim // 2, dtype=torch.float32, device=frequencies.device)
+    return _blend(rope, frequencies, 1 - ((places - low) / (high - low)).clamp(0, 1))
+
+
+def _blend(rope: Rope, frequencies: Tensor, share_kept: Tensor) -> Tensor:
     return (1 - share_kept) * frequencies / rope.factor + share_kept * frequencies
 
 
@@ -47,8 +75,8 @@ class Rotation:
         positions = torch.arange(start, start + count, device=like.device).float()
         angles = torch.outer(positions, frequencies)  # (T, dim / 2)
         angles = torch.cat((angles, angles), dim=-1)  # (T, dim): halves, not neighbours, pair up
-        self.cos = angles.cos().to(like.dtype).unsqueeze(1)  # (T, 1, dim): over all heads
-        self.sin = angles.sin().to(like.dtype).unsqueeze(1)
+        self.cos = (angles.cos() * rope.scale).to(like.dtype).unsqueeze(1)  # (T, 1, dim)
+        self.sin = (angles.sin() * rope.scale).to(like.dtype).unsqueeze(1)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rotate the first `dim` numbers of every head of x, (B, T, heads, D)."""

@@ -1,0 +1,133 @@
+"""Causal self-attention over a KV cache: grouped heads, windows, norms of q and k, soft caps.
+
+It knows nothing of the block around it. `Sight` says which positions a pass may look at.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from llmcli.core.cache import KVCache
+from llmcli.core.config import ModelConfig
+from llmcli.core.linear import Linear
+from llmcli.core.norm import make_norm
+from llmcli.core.rope import Rotation
+from llmcli.core.tap import Tap, point
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one pass needs to know of positions: T queries behind `start` others, of which each
+    sees the last `window` (None: all). `mask` (T, S) is True where it sees; None where plain
+    causality says it all."""
+
+    start: int
+    count: int
+    window: int | None
+    mask: Tensor | None
+
+    @classmethod
+    def of(cls, start: int, count: int, window: int | None, device: torch.device) -> "Sight":
+        narrow = window is not None and start + count > window
+        # One query needs no mask: what it may not see is cut off the cache's front. From position
+        # 0 on, SDPA's own causality is enough.
+        needless = count == 1 or (start == 0 and not narrow)
+        mask = None if needless else _mask(start, count, window if narrow else None, device)
+        return cls(start, count, window if narrow else None, mask)
+
+    def explicit(self, device: torch.device) -> Tensor:
+        """The mask written out, (T, S), for those who need one anyway."""
+        return _mask(self.start, self.count, self.window, device)
+
+
+class Attention(nn.Module):
+    """`n_heads` queries share `n_kv_heads` keys and values."""
+
+    def __init__(self, config: ModelConfig, index: int) -> None:
+        super().__init__()
+        self.index = index
+        self.n_kv_heads, self.d_head = config.n_kv_heads, config.d_head
+        self.n_groups = config.n_heads // config.n_kv_heads
+        self.scale, self.softcap = config.attention_scale, config.attention_softcap
+        self.widths = (config.d_q, config.d_kv, config.d_kv)
+        self.qkv = Linear(config.d_model, sum(self.widths), bias=config.qkv_bias)
+        self.out = Linear(config.d_q, config.d_model, bias=config.out_bias)
+        self.norm_all = config.qk_norm == "all_heads"
+        normed = config.qk_norm != "none"
+        widths = self.widths if self.norm_all else (config.d_head, config.d_head)
+        self.q_norm = make_norm(config, widths[0]) if normed else nn.Identity()
+        self.k_norm = make_norm(config, widths[1]) if normed else nn.Identity()
+
+    def forward(
+        self,
+        x: Tensor,
+        rotate: Rotation | None,
+        sight: Sight,
+        cache: KVCache | None,
+        tap: Tap | None,
+    ) -> Tensor:
+        """x (B, T, d_model) -> (B, T, d_model)."""
+        name = f"blocks.{self.index}.attn"
+        q, k, v = self.qkv(x).split(self.widths, dim=-1)
+        if self.norm_all:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = (part.unflatten(-1, (-1, self.d_head)) for part in (q, k, v))  # (B, T, heads, D)
+        if not self.norm_all:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = point(tap, f"{name}.q", q), point(tap, f"{name}.k", k), point(tap, f"{name}.v", v)
+        if rotate is not None:
+            q, k = rotate(q), rotate(k)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        if cache is not None:
+            k, v = cache.append(self.index, k, v)  # (B, K, S, D)
+        explicit = tap is not None or self.softcap is not None
+        z = self._mix_explicit(q, k, v, sight, tap) if explicit else self._mix(q, k, v, sight)
+        z = point(tap, f"{name}.z", z.transpose(1, 2))  # (B, T, H, D)
+        return cast(Tensor, self.out(z.flatten(2)))
+
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
+        if sight.count == 1:
+            if sight.window is not None:
+                k, v = k[:, :, -sight.window :], v[:, :, -sight.window :]
+            # The query heads of a group are rows of one query matrix: keys are read once for all.
+            grouped = q.reshape(q.shape[0], self.n_kv_heads, -1, self.d_head)
+            z = F.scaled_dot_product_attention(grouped, k, v, scale=self.scale)
+            return z.flatten(1, 2).unsqueeze(2)
+        return F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=sight.mask,
+            is_causal=sight.mask is None,
+            scale=self.scale,
+            enable_gqa=self.n_groups > 1,
+        )
+
+    def _mix_explicit(
+        self, q: Tensor, k: Tensor, v: Tensor, sight: Sight, tap: Tap | None
+    ) -> Tensor:
+        """The same with every step in the open: scores, soft cap, and the softmax's pattern."""
+        name = f"blocks.{self.index}.attn"
+        k = k.repeat_interleave(self.n_groups, dim=1)
+        v = v.repeat_interleave(self.n_groups, dim=1)
+        scores = soft_cap((q @ k.transpose(-1, -2)) * self.scale, self.softcap)
+        scores = scores.masked_fill(~sight.explicit(q.device), float("-inf"))
+        scores = point(tap, f"{name}.scores", scores)
+        pattern = torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype)
+        return point(tap, f"{name}.pattern", pattern) @ v
+
+
+def soft_cap(x: Tensor, cap: float | None) -> Tensor:
+    """cap * tanh(x / cap): within +-cap, near the identity around 0 (arXiv:2408.00118)."""
+    return x if cap is None else cap * torch.tanh(x / cap)
+
+
+def _mask(start: int, count: int, window: int | None, device: torch.device) -> Tensor:
+    """(count, start + count), True where query `start + row` sees position `column`."""
+    queries = torch.arange(start, start + count, device=device).unsqueeze(1)
+    keys = torch.arange(start + count, device=device)
+    seen = keys <= queries
+    return seen if window is None else seen & (keys > queries - window)
