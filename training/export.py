@@ -33,6 +33,7 @@ CONFIG = ModelConfig(
     out_bias=False,
     mlp_bias=False,
     tied=True,
+    attention_scale=32**-0.5,
 )
 
 

@@ -169,7 +169,7 @@ class _Reader:
         if _SLIDING in kinds:
             window = self.settings.integer("sliding_window")
         return tuple(
-            Layer(window if kind == _SLIDING else None, ropes[kind] if turns else None)
+            Layer(ropes[kind] if turns else None, window if kind == _SLIDING else None)
             for kind, turns in zip(kinds, rotated, strict=True)
         )
 

@@ -7,70 +7,12 @@ checkpoint's sizes.
 import re
 from collections.abc import Mapping
 
-from llmcli.checkpoint.family import Family, derive
-
-LLAMA = Family(
-    model_type="llama",
-    names={
-        "embed": "model.embed_tokens",
-        "blocks.{i}.norm1": "model.layers.{i}.input_layernorm",
-        "blocks.{i}.attn.qkv": (
-            "model.layers.{i}.self_attn.q_proj",
-            "model.layers.{i}.self_attn.k_proj",
-            "model.layers.{i}.self_attn.v_proj",
-        ),
-        "blocks.{i}.attn.q_norm": "model.layers.{i}.self_attn.q_norm",
-        "blocks.{i}.attn.k_norm": "model.layers.{i}.self_attn.k_norm",
-        "blocks.{i}.attn.out": "model.layers.{i}.self_attn.o_proj",
-        "blocks.{i}.norm2": "model.layers.{i}.post_attention_layernorm",
-        "blocks.{i}.mlp.gate_up": (
-            "model.layers.{i}.mlp.gate_proj",
-            "model.layers.{i}.mlp.up_proj",
-        ),
-        "blocks.{i}.mlp.down": "model.layers.{i}.mlp.down_proj",
-        "final_norm": "model.norm",
-        "head": "lm_head",
-    },
-    settings={
-        "vocab_size": "vocab_size",
-        "d_model": "hidden_size",
-        "d_ff": "intermediate_size",
-        "n_layers": "num_hidden_layers",
-        "n_heads": "num_attention_heads",
-        "n_kv_heads": "num_key_value_heads",
-        "d_head": "head_dim",
-        "context": "max_position_embeddings",
-        "norm_eps": "rms_norm_eps",
-        "activation": "hidden_act",
-        "tied": "tie_word_embeddings",
-        "qkv_bias": "attention_bias",
-        "out_bias": "attention_bias",
-        "mlp_bias": "mlp_bias",
-    },
-    defaults={
-        "vocab_size": 32000,
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": None,  # as many as query heads
-        "head_dim": None,  # hidden_size / num_attention_heads
-        "hidden_act": "silu",
-        "max_position_embeddings": 2048,
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 10000.0,
-        "tie_word_embeddings": False,
-        "attention_bias": False,
-        "mlp_bias": False,
-    },
-    harmless=(re.compile(r"(model\.)?layers\.\d+\.self_attn\.rotary_emb\.inv_freq"),),
-)
-_NO_BIAS = {"qkv_bias": False, "out_bias": False, "mlp_bias": False}
+from llmcli.checkpoint.family import LLAMA, NO_BIAS, Family, derive
 
 MISTRAL = derive(
     LLAMA,
     "mistral",
-    settings=_NO_BIAS,
+    settings=NO_BIAS,
     defaults={
         "intermediate_size": 14336,
         "num_key_value_heads": 8,
@@ -83,7 +25,7 @@ MISTRAL = derive(
 QWEN2 = derive(
     LLAMA,
     "qwen2",
-    settings={**_NO_BIAS, "qkv_bias": True},
+    settings={**NO_BIAS, "qkv_bias": True},
     defaults={
         "vocab_size": 151936,
         "intermediate_size": 22016,
@@ -111,7 +53,7 @@ PHI3 = derive(
         "blocks.{i}.attn.qkv": "model.layers.{i}.self_attn.qkv_proj",
         "blocks.{i}.mlp.gate_up": "model.layers.{i}.mlp.gate_up_proj",
     },
-    settings=_NO_BIAS,
+    settings=NO_BIAS,
     defaults={
         "vocab_size": 32064,
         "hidden_size": 3072,
@@ -131,7 +73,7 @@ GEMMA = derive(
     LLAMA,
     "gemma",
     settings={
-        **_NO_BIAS,
+        **NO_BIAS,
         "qkv_bias": "attention_bias",
         "out_bias": "attention_bias",
         "embedding_scale": "sqrt(d_model)",
@@ -303,7 +245,7 @@ GRANITE = derive(
 STABLELM = derive(
     LLAMA,
     "stablelm",
-    settings={**_NO_BIAS, "norm_eps": "layer_norm_eps", "qkv_bias": "use_qkv_bias"},
+    settings={**NO_BIAS, "norm_eps": "layer_norm_eps", "qkv_bias": "use_qkv_bias"},
     defaults={
         "vocab_size": 50304,
         "hidden_size": 2560,

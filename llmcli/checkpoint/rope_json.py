@@ -14,15 +14,7 @@ from llmcli.core.config import Rope
 # Spellings of old files -> today's. Phi-3's early files say "su", some even "yarn".
 _OLD_NAMES = {"su": "longrope"}
 _PHI3_OLD_NAMES = {"su": "longrope", "yarn": "longrope"}
-_OPTIONAL: dict[str, Any] = {
-    "factor": None,
-    "attention_factor": None,
-    "mscale": None,
-    "mscale_all_dim": None,
-    "beta_fast": None,
-    "beta_slow": None,
-    "truncate": True,
-}
+_DEFAULTS: dict[str, Any] = {"truncate": True}
 
 
 def read_rope(family: Family, settings: Settings, d_head: int, context: int, layer: str) -> Rope:
@@ -65,12 +57,12 @@ def _section(settings: Settings, layer: str) -> tuple[Settings, str]:
     """The object that describes this kind of layer, and the flat key of its theta."""
     local = layer == "sliding_attention" and settings.has_default("rope_local_base_freq")
     theta_key = "rope_local_base_freq" if local else "rope_theta"
-    section = settings.section("rope_parameters", _OPTIONAL)
+    section = settings.section("rope_parameters", _DEFAULTS)
     if section is not None:
-        nested = section.section(layer, _OPTIONAL)
+        nested = section.section(layer, _DEFAULTS)
         return (nested or section), theta_key
     # A model with two thetas stretches only the layers that see everything.
-    scaling = None if local else settings.section("rope_scaling", _OPTIONAL)
+    scaling = None if local else settings.section("rope_scaling", _DEFAULTS)
     return (scaling or settings.empty()), theta_key
 
 

@@ -83,8 +83,8 @@ class Layer:
     positions do not enter here.
     """
 
+    rope: Rope | None
     window: int | None = None
-    rope: Rope | None = None
 
     def __post_init__(self) -> None:
         if self.window is not None and self.window <= 0:

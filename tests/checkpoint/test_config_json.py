@@ -114,7 +114,15 @@ def test_smollm2_field_by_field() -> None:
 
 def test_llama3_rope_field_by_field() -> None:
     config = describe(LLAMA_32_1B, FILE).config
-    assert config.layers[0].rope == Rope(500000.0, 64, "llama3", 32.0, 1.0, 4.0, 8192)
+    assert config.layers[0].rope == Rope(
+        theta=500000.0,
+        dim=64,
+        kind="llama3",
+        factor=32.0,
+        original_context=8192,
+        low_freq_factor=1.0,
+        high_freq_factor=4.0,
+    )
     assert config.context == 131072
 
 
@@ -161,7 +169,7 @@ def test_defaults_are_the_reference_classes_own() -> None:
         (changed(hidden_act="mish"), "hidden_act 'mish' is not supported"),
         (changed(rope_theta=0), "rope theta must be positive"),
         (changed(rope_scaling="linear"), "rope_scaling must be an object"),
-        (changed(rope_scaling={"type": "yarn", "factor": 2.0}), "rope_scaling.type 'yarn'"),
+        (changed(rope_scaling={"type": "ntk", "factor": 2.0}), "rope_scaling.type 'ntk'"),
         (changed(rope_scaling={"type": "linear"}), "rope_scaling.factor is missing"),
         (changed(rope_scaling={"type": "linear", "factor": 0.5}), "rope factor must be at least"),
         (changed(rope_parameters={"rope_type": "nope"}), "rope_parameters.rope_type 'nope'"),

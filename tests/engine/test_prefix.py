@@ -23,6 +23,7 @@ def held(*ids: int, length: int | None = None) -> HeldPrefix:
         out_bias=False,
         mlp_bias=False,
         tied=True,
+        attention_scale=0.5,
     )
     prefix = HeldPrefix(KVCache(config, dtype=torch.float32))
     prefix.cache.advance(len(ids) if length is None else length)
