@@ -153,6 +153,12 @@ def _norm(config: ModelConfig, target: str, concept: str, width: int) -> _Module
     return _Module(target, "norms", (Part(concept, width),), None, config.norm == "layer")
 
 
+def expected_among(family: Family, config: ModelConfig, stored: Iterable[str]) -> list[Expected]:
+    """`expected_tensors`, spelled as the `stored` names are: with the family's prefix or bare."""
+    bare = not any(name.startswith(family.prefix) for name in stored)
+    return expected_tensors(family, config, bare=bare)
+
+
 class Stored(Protocol):
     """What a header tells of a tensor."""
 
@@ -170,8 +176,7 @@ def check_tensors(
     Returns the expected tensors and the names of tensors that nothing claims, known harmless ones
     left out. Raises InvalidModelError for a missing or misshapen tensor.
     """
-    bare = not any(name.startswith(family.prefix) for name in stored)
-    expected = expected_tensors(family, config, bare=bare)
+    expected = expected_among(family, config, stored)
     for tensor in expected:
         found = stored.get(tensor.name)
         if found is None:

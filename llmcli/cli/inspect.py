@@ -274,7 +274,12 @@ def _why(report: "Inspection") -> str:
 
 
 def _token_tables(report: "Inspection") -> str:
-    return "W_E" if report.tied else "W_E and W_unembed"
+    tables = ["W_E"]
+    if any(row.component == "positions" for row in report.components):
+        tables.append("W_pos")
+    if not report.tied:
+        tables.append("W_unembed")
+    return " and ".join(tables)
 
 
 def _headline(report: "Inspection") -> Joined:

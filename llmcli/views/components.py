@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 from llmcli.views.inventory import StoredTensor
 
-COMPONENTS = ("embeddings", "attention", "mlp", "norms", "lm_head", "buffers", "other")
+COMPONENTS = (
+    "embeddings",
+    "positions",
+    "attention",
+    "mlp",
+    "norms",
+    "lm_head",
+    "buffers",
+    "other",
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def count_totals(
         tensors=len(tensors),
         parameters=unique,
         stored_parameters=stored,
-        non_embedding_parameters=unique - count["embeddings"] - head,
+        non_embedding_parameters=unique - count["embeddings"] - count["positions"] - head,
         bytes=sum(tensor.bytes for tensor in tensors),
     )
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from llmcli.checkpoint.config_json import ModelDescription, read_description
 from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
-from llmcli.checkpoint.layout import check_tensors, expected_tensors, is_harmless
+from llmcli.checkpoint.layout import check_tensors, expected_among, is_harmless
 from llmcli.checkpoint.store import Source
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
@@ -110,7 +110,7 @@ def _inspect_file(source: Source) -> Inspection:
         left_aside = [f"the config.json beside it is left aside: {error}"] if there else []
         return _report(source, headers, None, left_aside)
     family, config = description.family, description.config
-    shapes = {tensor.name: tensor.shape for tensor in expected_tensors(family, config)}
+    shapes = {tensor.name: tensor.shape for tensor in expected_among(family, config, headers)}
     unclaimed = [
         name for name in headers if name not in shapes and not is_harmless(family, config, name)
     ]

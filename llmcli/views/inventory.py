@@ -10,7 +10,7 @@ from itertools import groupby
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.headers import TensorHeader
-from llmcli.checkpoint.layout import Expected, expected_tensors
+from llmcli.checkpoint.layout import Expected, expected_among
 from llmcli.core.config import ModelConfig
 
 # The first component of a name that is a plain number is taken for the layer: `h.3.attn.weight`.
@@ -176,7 +176,7 @@ def _expected_here(
 ) -> list[Expected]:
     return [
         tensor
-        for tensor in expected_tensors(description.family, description.config)
+        for tensor in expected_among(description.family, description.config, headers)
         if tensor.name in headers and headers[tensor.name].shape == tensor.shape
     ]
 
