@@ -19,7 +19,7 @@ WINDOWS = {
 
 def families_table() -> str:
     lines = [
-        "| model_type | norms | positions | window | MLP | besides | held against |",
+        "| model_type | norms | positions | window | MLP | besides | public checkpoints whose settings are tested |",
         "|---|---|---|---|---|---|---|",
     ]
     for family in FAMILIES.values():

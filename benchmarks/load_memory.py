@@ -1,0 +1,137 @@
+"""Resident memory that loading a folder takes, against the size of its files.
+
+    python benchmarks/load_memory.py [--shape SmolLM2-135M] [--shards 3]
+
+Writes random weights of a published shape in bf16, once as one file and once as shards, loads each
+in a process of its own in the same dtype, reads every weight once, and prints how much resident
+memory that process took beyond `import torch`, at its peak and at its end.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from llmcli.checkpoint.config_json import describe
+from llmcli.checkpoint.layout import expected_tensors
+
+LLAMA = {"model_type": "llama", "rms_norm_eps": 1e-5, "torch_dtype": "bfloat16"}
+SHAPES = {
+    "SmolLM2-135M": {
+        **LLAMA,
+        "vocab_size": 49152,
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
+    },
+    "Llama-3.2-1B": {
+        **LLAMA,
+        "vocab_size": 128256,
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "max_position_embeddings": 131072,
+        "tie_word_embeddings": True,
+    },
+    "GPT-2": {"model_type": "gpt2", "torch_dtype": "bfloat16"},
+    "Gemma-3-270m": {
+        "model_type": "gemma3_text",
+        "vocab_size": 262144,
+        "hidden_size": 640,
+        "intermediate_size": 2048,
+        "num_hidden_layers": 18,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 32768,
+        "sliding_window": 512,
+        "torch_dtype": "bfloat16",
+    },
+}
+
+# Runs in a fresh process: argv is the folder; prints bytes before, at the peak, and at the end.
+CHILD = """
+import json, sys
+from pathlib import Path
+import torch
+from llmcli.checkpoint.config_json import read_description
+from llmcli.checkpoint.headers import read_folder
+from llmcli.checkpoint.layout import check_tensors
+from llmcli.checkpoint.weights import load_decoder
+
+def status(key):
+    for line in open("/proc/self/status"):
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+
+folder = Path(sys.argv[1])
+description = read_description(folder)
+headers = read_folder(folder)
+expected, _ = check_tensors(description.family, description.config, headers)
+torch.ones(8).bfloat16().sum()
+before = status("VmRSS")
+decoder = load_decoder(folder, headers, expected, description.config,
+                       dtype=torch.bfloat16, device=torch.device("cpu"))
+for parameter in decoder.parameters():  # every page, a few at a time
+    for part in parameter.flatten().split(1 << 20):
+        part.sum()
+print(json.dumps([before, status("VmHWM"), status("VmRSS")]))
+"""
+
+
+def write(folder: Path, config: dict, n_shards: int) -> int:
+    """Random weights in `folder`; returns the bytes of its weight files."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    description = describe(config, folder / "config.json")
+    tensors = expected_tensors(description.family, description.config)
+    weight_map = {}
+    for shard in range(n_shards):
+        name = f"model-{shard + 1:05}-of-{n_shards:05}.safetensors"
+        if n_shards == 1:
+            name = "model.safetensors"
+        part = tensors[shard::n_shards]
+        save_file({t.name: torch.randn(t.shape).bfloat16() for t in part}, folder / name)
+        weight_map.update({t.name: name for t in part})
+    if n_shards > 1:
+        index = {"metadata": {}, "weight_map": weight_map}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", choices=SHAPES, action="append")
+    parser.add_argument("--shards", type=int, default=3)
+    options = parser.parse_args()
+    print(
+        f"{'shape':16}{'files':>7}{'file MiB':>10}{'held MiB':>10}{'peak MiB':>10}{'peak/file':>11}"
+    )
+    for shape in options.shape or SHAPES:
+        for n_shards in (1, options.shards):
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = Path(temporary) / "model"
+                size = write(folder, SHAPES[shape], n_shards)
+                done = subprocess.run(
+                    [sys.executable, "-c", CHILD, folder],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
+            before, peak, after = json.loads(done.stdout)
+            mib = [f"{value / 2**20:>10.1f}" for value in (size, after - before, peak - before)]
+            print(f"{shape:16}{n_shards:>7}{''.join(mib)}{(peak - before) / size:>11.3f}")
+
+
+if __name__ == "__main__":
+    main()
