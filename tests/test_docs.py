@@ -18,10 +18,8 @@ WINDOWS = {
 
 
 def families_table() -> str:
-    lines = [
-        "| model_type | norms | positions | window | MLP | besides | public checkpoints whose settings are tested |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    heads = ("model_type", "norms", "positions", "window", "MLP", "besides", "settings tested")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for family in FAMILIES.values():
         public = [name for name, (config, _) in MODELS.items() if is_of(family, config)]
         cells = (norms(family), positions(family), WINDOWS[family.windows], mlp(family))

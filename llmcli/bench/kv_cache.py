@@ -16,7 +16,8 @@ from llmcli.bench.clock import Statistics, distinguishable, interleave, summariz
 from llmcli.bench.machine import describe
 from llmcli.bench.plan import Case, case_name
 from llmcli.bench.report import BenchTest, Comparison, Difference, HeldCache, Report, Setting
-from llmcli.core.sampling import Sampler, SamplingSpec
+from llmcli.core.sampling import Sampler
+from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.generate import decode, prefill
 from llmcli.engine.session import Model
 from llmcli.engine.timings import Clock, latencies

@@ -11,7 +11,16 @@ import typer
 from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
 from llmcli.cli.groups import sources, with_groups
 from llmcli.cli.loading import LoadFlags, find, load
-from llmcli.cli.options import COMMAND, Debug, Json, Model, NoCache, Quiet, ShowTimings
+from llmcli.cli.options import (
+    COMMAND,
+    ChatTemplateFile,
+    Debug,
+    Json,
+    Model,
+    NoCache,
+    Quiet,
+    ShowTimings,
+)
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SamplingSettings
@@ -63,6 +72,7 @@ def chat(
     prompt: Prompt = None,
     system: System = None,
     system_prompt_file: SystemFile = None,
+    chat_template_file: ChatTemplateFile = None,
     no_cache: NoCache = False,
     show_timings: ShowTimings = None,
     no_history: NoHistory = False,
@@ -88,7 +98,7 @@ def chat(
     """
     output = Output(json=json, quiet=quiet)
     system = _system_prompt(system, system_prompt_file)
-    checked = find(model, place, output)
+    checked = find(model, place, output, template_file=chat_template_file)
     question = _question(prompt)
     settings = SamplingSettings.of(sampling, sources(context), checked)
     _check(checked, place, system, question)

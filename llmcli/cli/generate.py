@@ -11,7 +11,16 @@ import typer
 from llmcli.cli.given_text import piped_text, read_file
 from llmcli.cli.groups import sources, with_groups
 from llmcli.cli.loading import LoadFlags, find, load
-from llmcli.cli.options import COMMAND, Debug, Json, Model, NoCache, Quiet, ShowTimings
+from llmcli.cli.options import (
+    COMMAND,
+    ChatTemplateFile,
+    Debug,
+    Json,
+    Model,
+    NoCache,
+    Quiet,
+    ShowTimings,
+)
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SamplingSettings
@@ -56,6 +65,7 @@ def generate(
     file: PromptFile = None,
     chat: Chat = False,
     echo: Echo = False,
+    chat_template_file: ChatTemplateFile = None,
     no_cache: NoCache = False,
     show_timings: ShowTimings = None,
     *,
@@ -78,7 +88,7 @@ def generate(
     """
     output = Output(json=json, quiet=quiet)
     text = _text(prompt, file)
-    checked = find(model, place, output)
+    checked = find(model, place, output, template_file=chat_template_file)
     settings = SamplingSettings.of(sampling, sources(context), checked)
     ids = _ids(checked, place, text, chat=chat)
 

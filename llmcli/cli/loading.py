@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,17 @@ class LoadFlags:
     offline: Offline = False
 
 
-def find(name: str | None, flags: LoadFlags, output: Output) -> "CheckedFolder":
-    """The model's folder, downloaded if need be, and checked; torch is not imported."""
+def find(
+    name: str | None, flags: LoadFlags, output: Output, *, template_file: Path | None = None
+) -> "CheckedFolder":
+    """The model's folder, downloaded if need be, and checked; torch is not imported.
+
+    `template_file` is a chat template to use instead of the folder's own.
+    """
     from llmcli.engine.folder import check_folder
 
-    checked = check_folder(find_model(name, output, revision=flags.revision, offline=flags.offline))
+    source = find_model(name, output, revision=flags.revision, offline=flags.offline)
+    checked = check_folder(source, template_file)
     if checked.unclaimed:
         first, count = checked.unclaimed[0], len(checked.unclaimed)
         what = f"{first} is" if count == 1 else f"{first} and {count - 1} more are"

@@ -3,17 +3,34 @@
 Every option can also be set by the variable `LLMCLI_` + its name (`COMMAND` below sees to that).
 """
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
+
+
+class Command(TyperCommand):
+    """A command whose help tells of the variables once, not at every option."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption):
+                parameter.show_envvar = False
+
 
 # Passed to every `app.command(**COMMAND)`.
-COMMAND: dict[str, Any] = {"context_settings": {"auto_envvar_prefix": "LLMCLI"}}
+COMMAND: dict[str, Any] = {
+    "cls": Command,
+    "context_settings": {"auto_envvar_prefix": "LLMCLI"},
+    "epilog": "Every option can be set by a variable: --ctx-size by LLMCLI_CTX_SIZE.",
+}
 
 Model = Annotated[
     str | None,
     typer.Argument(
-        metavar="[MODEL]",
+        metavar="MODEL",
         show_default=False,
         help="demo, a folder, or org/name[@revision] on the hub. "
         "Left out: $LLMCLI_MODEL, else SmolLM2-135M-Instruct, else demo.",
@@ -64,5 +81,14 @@ ShowTimings = Annotated[
         "--show-timings/--no-show-timings",
         show_default="on a terminal",
         help="One line of figures after each answer.",
+    ),
+]
+ChatTemplateFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--chat-template-file",
+        metavar="FILE",
+        show_default=False,
+        help="A Jinja chat template to use instead of the model's own.",
     ),
 ]

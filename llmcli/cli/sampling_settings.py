@@ -10,11 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmcli.cli.sampling_options import SamplingFlags
+from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import UsageError
 
 if TYPE_CHECKING:
     from llmcli.checkpoint.tokenizer import Tokenizer
-    from llmcli.core.sampling import SamplingSpec
     from llmcli.engine.folder import CheckedFolder
 
 LARGEST_SEED = 2**63 - 1
@@ -55,12 +55,17 @@ class SamplingSettings:
     def of(
         cls, flags: SamplingFlags, sources: Mapping[str, str], checked: "CheckedFolder"
     ) -> "SamplingSettings":
-        """Flags and variables over what the model's generation_config.json recommends."""
+        """Flags and variables over what the model's generation_config.json recommends.
+
+        Raises UsageError for a value out of its range.
+        """
         from llmcli.checkpoint.generation_config import read_sampling_defaults
 
         model = read_sampling_defaults(checked.folder)
         size = checked.description.config.vocab_size
-        return cls(flags, sources, model, checked.tokenizer, size)
+        settings = cls(flags, sources, model, checked.tokenizer, size)
+        settings.spec()
+        return settings
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -74,7 +79,7 @@ class SamplingSettings:
         chosen = self._chosen.get("max_tokens")
         return None if chosen is None else chosen.value
 
-    def spec(self) -> "SamplingSpec":
+    def spec(self) -> SamplingSpec:
         """What the sampler takes. Raises UsageError for a value out of its range."""
         return _spec(self._model | self._chosen)
 
@@ -150,9 +155,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _spec(settings: Mapping[str, Setting]) -> "SamplingSpec":
-    from llmcli.core.sampling import SamplingSpec
-
+def _spec(settings: Mapping[str, Setting]) -> SamplingSpec:
     names = {field.name for field in fields(SamplingSpec)}
     return SamplingSpec(**{name: s.value for name, s in settings.items() if name in names})
 

@@ -7,7 +7,7 @@ cache holds. It knows nothing of terminals.
 from collections.abc import Sequence
 from time import perf_counter_ns
 
-from llmcli.core.sampling import SamplingSpec
+from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.generate import Generation
 from llmcli.engine.limits import need_template
 from llmcli.engine.prefix import HeldPrefix

@@ -32,8 +32,11 @@ class CheckedFolder:
     stop_ids: frozenset[int]
 
 
-def check_folder(source: Source) -> CheckedFolder:
-    """Raises InvalidModelError for whatever is missing, damaged, contradictory or unsupported."""
+def check_folder(source: Source, template_file: Path | None = None) -> CheckedFolder:
+    """Raises InvalidModelError for whatever is missing, damaged, contradictory or unsupported.
+
+    `template_file` is a chat template to use instead of the folder's own.
+    """
     if source.kind == "file":
         raise InvalidModelError(
             f"{source.name}: one file of weights cannot run by itself",
@@ -43,7 +46,7 @@ def check_folder(source: Source) -> CheckedFolder:
     headers = read_folder(source.folder)
     expected, unclaimed = check_tensors(description.family, description.config, headers)
     tokenizer = Tokenizer.load(source.folder, description.config.vocab_size)
-    template = ChatTemplate.load(source.folder, tokenizer)
+    template = ChatTemplate.load(source.folder, tokenizer, template_file)
     return CheckedFolder(
         name=source.name,
         folder=source.folder,

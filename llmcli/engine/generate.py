@@ -13,7 +13,8 @@ from torch import Tensor
 
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
-from llmcli.core.sampling import Draw, Sampler, SamplingSpec
+from llmcli.core.sampling import Draw, Sampler
+from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.limits import check_prompt
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model

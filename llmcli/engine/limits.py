@@ -36,6 +36,7 @@ def need_template(name: str, template: ChatTemplate | None) -> ChatTemplate:
     if template is None:
         raise InvalidModelError(
             f"{name}: the model has no chat template",
-            hint="complete a text instead: llmcli generate MODEL -p TEXT",
+            hint="complete a text instead: llmcli generate MODEL -p TEXT; "
+            "or give a template: --chat-template-file FILE",
         )
     return template

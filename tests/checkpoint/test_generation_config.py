@@ -5,7 +5,7 @@ import json
 import pytest
 
 from llmcli.checkpoint.generation_config import read_sampling_defaults
-from llmcli.core.sampling import SamplingSpec
+from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import InvalidModelError
 
 

@@ -11,7 +11,7 @@ from llmcli.checkpoint.tokenizer import Tokenizer
 from llmcli.cli.app import run
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SETTINGS, SamplingSettings
-from llmcli.core.sampling import SamplingSpec
+from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import UsageError
 
 ROWS = 320

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from llmcli.core.sampling import (
     Sampler,
-    SamplingSpec,
     add_bias,
     keep_min_p,
     keep_top_k,
@@ -17,6 +16,7 @@ from llmcli.core.sampling import (
     penalize_counts,
     penalize_repetition,
 )
+from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import GenerationError, UsageError
 
 logit_vectors = st.lists(

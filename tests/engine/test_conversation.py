@@ -6,7 +6,7 @@ import pytest
 from tiny_models import write_tiny_llama
 
 from llmcli.checkpoint.store import Source
-from llmcli.core.sampling import SamplingSpec
+from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.conversation import Conversation
 from llmcli.engine.folder import check_folder
 from llmcli.engine.session import Model, load

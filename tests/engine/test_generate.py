@@ -7,7 +7,7 @@ import torch
 from tiny_models import write_tiny_llama
 
 from llmcli.checkpoint.store import Source
-from llmcli.core.sampling import SamplingSpec
+from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.folder import check_folder
 from llmcli.engine.generate import Generation, decode, prefill
 from llmcli.engine.prefix import HeldPrefix
