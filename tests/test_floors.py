@@ -73,3 +73,9 @@ def test_files_have_one_job(path: Path) -> None:
 def test_pickles_are_never_opened() -> None:
     for path in MODULES:
         assert "torch.load(" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("folder", ["tests", "training", "benchmarks"])
+def test_files_around_the_package_are_small_too(folder: str) -> None:
+    for path in (PACKAGE.parent / folder).rglob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 350, path

@@ -1,126 +1,26 @@
-"""Tokenizers: the same ids as the reference library, text that streams exactly, damage refused."""
+"""Tokenizers: the same ids as the reference library, and text that streams exactly."""
 
 import json
-import os
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import (
-    AddedToken,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
+from made_tokenizers import (
+    DATA,
+    MAKERS,
+    byte_fallback,
+    byte_level,
+    folder_of,
+    needs_data,
 )
 from tokenizers import Tokenizer as Backend
+from tokenizers import (
+    models,
+    processors,
+)
 
 from llmcli.checkpoint.tokenizer import Tokenizer
-from llmcli.errors import InvalidModelError
-
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no published test data here")
-
-CORPUS = [
-    "Once upon a time there was a little cat, and it sat on the mat.",
-    "Hello world! 123 hello hello the the there then 2024\n\n  indented text\ttabs",
-    "naïve café déjà vu — “quotes” 日本語 中文 한국어 🙂🙃 👩‍👩‍👧",
-]
-SPECIAL = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
-
-
-def byte_level():
-    """GPT-2's kind: bytes, with added tokens that are special, ordinary, or hold odd characters."""
-    backend = Backend(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400, initial_alphabet=alphabet, special_tokens=SPECIAL, show_progress=False
-    )
-    backend.train_from_iterator(CORPUS, trainer)
-    backend.add_tokens([AddedToken(text, normalized=False) for text in ("<think>", "é x", "日")])
-    return backend
-
-
-def byte_fallback(pieces=("▁", "▁the", "t", "h", "e", "▁a", "a", "c", "▁cat", "日", "\ufffd")):
-    """Llama's kind: pieces, and `<0xNN>` for what has no piece."""
-    vocabulary = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *pieces]
-    scores = [(piece, -float(place)) for place, piece in enumerate(vocabulary)]
-    backend = Backend(models.Unigram(scores, unk_id=0, byte_fallback=True))
-    backend.normalizer = normalizers.Sequence(
-        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-    )
-    backend.decoder = decoders.Sequence(
-        [
-            decoders.Replace("▁", " "),
-            decoders.ByteFallback(),
-            decoders.Fuse(),
-            decoders.Strip(" ", 1, 0),
-        ]
-    )
-    backend.add_special_tokens(SPECIAL)
-    return backend
-
-
-def metaspace(scheme="always"):
-    """Unigram with SentencePiece's mark for spaces, decoded piece by piece."""
-    backend = Backend(models.Unigram())
-    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
-    backend.decoder = decoders.Metaspace(prepend_scheme=scheme)
-    trainer = trainers.UnigramTrainer(
-        vocab_size=120, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
-    )
-    backend.train_from_iterator(CORPUS, trainer)
-    return backend
-
-
-def word_piece():
-    words = ["[UNK]", "hello", "##world", "the", "##s", ",", "!", "n", "##'t"]
-    backend = Backend(
-        models.WordPiece({word: id for id, word in enumerate(words)}, unk_token="[UNK]")
-    )
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece()
-    return backend
-
-
-def word_level():
-    """No decoder at all: tokens are joined by spaces."""
-    backend = Backend(models.WordLevel({"<unk>": 0, "hello": 1, "world": 2, "": 3}, "<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    return backend
-
-
-def mixed_decoder():
-    """ByteLevel as one stage of several, as some published tokenizers have it."""
-    backend = byte_level()
-    backend.decoder = decoders.Sequence([decoders.Replace("Ġcat", "Ġdog"), decoders.ByteLevel()])
-    return backend
-
-
-MAKERS = {
-    "byte_level": byte_level,
-    "byte_fallback": byte_fallback,
-    "byte_fallback_empty_piece": lambda: byte_fallback(("▁", "", "a", "▁▁")),
-    "metaspace": metaspace,
-    "metaspace_first": lambda: metaspace("first"),
-    "metaspace_never": lambda: metaspace("never"),
-    "word_piece": word_piece,
-    "word_level": word_level,
-    "mixed_decoder": mixed_decoder,
-}
-
-
-def folder_of(backend, folder, **config):
-    folder.mkdir(exist_ok=True, parents=True)
-    backend.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -334,128 +234,3 @@ def test_special_tokens_have_no_text_even_where_the_library_gives_them_one(tmp_p
     ids = [1, *tokenizer.encode("the cat"), 2]
     parts, rest = streamed(tokenizer, ids)
     assert tokenizer.decode(ids) == "".join(parts) + rest == "the cat"
-
-
-def test_a_missing_file_is_refused_with_a_hint(tmp_path):
-    with pytest.raises(
-        InvalidModelError, match=r"tokenizer\.json: there is no such file"
-    ) as caught:
-        Tokenizer.load(tmp_path)
-    assert "no tokenizer at all" in caught.value.hint
-    (tmp_path / "tokenizer.model").write_bytes(b"x")
-    with pytest.raises(InvalidModelError) as caught:
-        Tokenizer.load(tmp_path)
-    assert "tokenizer.model" in caught.value.hint
-
-
-def test_a_vocabulary_beyond_the_embedding_rows_is_refused(tmp_path):
-    folder = folder_of(byte_level(), tmp_path)
-    with pytest.raises(
-        InvalidModelError, match=r"has id 39., but the model has 300 embedding rows"
-    ):
-        Tokenizer.load(folder, 300)
-
-
-def test_an_added_token_beyond_the_embedding_rows_is_refused_when_used(tmp_path):
-    tokenizer = Tokenizer.load(folder_of(byte_level(), tmp_path), byte_level().get_vocab_size() - 3)
-    assert tokenizer.encode("hello")
-    with pytest.raises(InvalidModelError, match=r"'<think>' has id 39."):
-        tokenizer.encode("<think>")
-
-
-@pytest.mark.parametrize(
-    "names",
-    [{"bos_token": 5}, {"eos_token": {"text": "x"}}, {"extra_special_tokens": {"a_token": []}}],
-)
-def test_ill_typed_names_of_special_tokens_are_refused(tmp_path, names):
-    with pytest.raises(InvalidModelError, match=r"tokenizer_config\.json: .* must be a string"):
-        Tokenizer.load(folder_of(byte_level(), tmp_path, **names))
-
-
-def test_names_of_special_tokens_come_from_both_files(tmp_path):
-    folder = folder_of(
-        byte_level(),
-        tmp_path,
-        bos_token={"content": "<s>", "special": True},
-        eos_token="<s>",
-        pad_token=None,
-        add_bos_token=True,
-        extra_special_tokens={"image_token": "<img>"},
-    )
-    (folder / "special_tokens_map.json").write_text('{"eos_token": {"content": "</s>"}}')
-    tokenizer = Tokenizer.load(folder)
-    expected = {"bos_token": "<s>", "eos_token": "</s>", "image_token": "<img>"}
-    assert tokenizer.special_tokens == expected
-    assert tokenizer.bos_id == 1
-    assert tokenizer.eos_id == 2
-
-
-def test_cut_anywhere_it_is_refused(tmp_path):
-    whole = byte_level().to_str().encode()
-    for length in (0, 1, 10, len(whole) // 3, len(whole) // 2, len(whole) - 1):
-        (tmp_path / "tokenizer.json").write_bytes(whole[:length])
-        with pytest.raises(InvalidModelError, match=r"tokenizer\.json: "):
-            Tokenizer.load(tmp_path)
-
-
-def damaged(change):
-    values = json.loads(byte_fallback().to_str())
-    change(values)
-    return json.dumps(values)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "[]",
-        "{}",
-        "<html></html>",
-        damaged(lambda values: values.pop("model")),
-        damaged(lambda values: values["model"].update(type="Unheard")),
-        damaged(lambda values: values["model"].update(unk_id=10**9)),
-        damaged(lambda values: values["model"].update(vocab=[])),
-        # A native panic: it prints on file descriptor 2 and is no Exception.
-        damaged(
-            lambda values: values.update(
-                normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}
-            )
-        ),
-        damaged(
-            lambda values: values.update(
-                pre_tokenizer={
-                    "type": "Split",
-                    "pattern": {"Regex": "(("},
-                    "behavior": "Isolated",
-                    "invert": False,
-                }
-            )
-        ),
-    ],
-)
-def test_damage_is_refused_in_one_line_and_nothing_else_is_said(tmp_path, capfd, content):
-    (tmp_path / "tokenizer.json").write_text(content)
-    with pytest.raises(InvalidModelError) as caught:
-        Tokenizer.load(tmp_path)
-    assert "tokenizer.json" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_failure_in_use_is_refused_too(tmp_path, capfd):
-    """A vocabulary with no token for the unknown fails only on a text that needs one."""
-    backend = Backend(models.WordLevel({"hello": 0}, "<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    with pytest.raises(InvalidModelError, match="not a usable tokenizer"):
-        Tokenizer.load(folder_of(backend, tmp_path))
-    assert capfd.readouterr().err == ""
-
-
-def test_a_closed_stderr_does_no_harm(tmp_path):
-    folder = folder_of(byte_level(), tmp_path)
-    saved = os.dup(2)
-    try:
-        os.close(2)
-        assert Tokenizer.load(folder).encode("hello")
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
