@@ -1,7 +1,10 @@
 """`--chat-template-file`: a template for a model that has none, or another than its own."""
 
+import json
+
 from tiny_models import write_tiny_llama
 
+from llmcli.checkpoint.tokenizer import Tokenizer
 from llmcli.cli.app import run
 
 
