@@ -31,7 +31,9 @@ def write_model(folder: Path, config: dict[str, Any]) -> Path:
 def load_ours(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
     description = read_description(folder)
     headers = read_folder(folder)
-    expected, unclaimed = check_tensors(description.family, description.config, headers)
+    expected, unclaimed = check_tensors(
+        description.family, description.config, headers, scheme=description.scheme
+    )
     assert unclaimed == []
     return load_decoder(
         folder, headers, expected, description.config, dtype=dtype, device=torch.device("cpu")

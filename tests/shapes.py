@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 Shape = tuple[int, ...]
-BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "U8": 1}
+BYTES = {"F64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "U8": 1}
 
 SMOLLM2_135M: dict[str, Any] = {
     "model_type": "llama",

@@ -11,6 +11,7 @@ from typing import Any
 from llmcli.checkpoint.families import FAMILIES
 from llmcli.checkpoint.family import Family
 from llmcli.checkpoint.json_file import read_json_object
+from llmcli.checkpoint.quantization import QuantScheme, read_scheme
 from llmcli.checkpoint.rope_json import read_rope
 from llmcli.checkpoint.settings import Settings
 from llmcli.core.config import Activation, Layer, ModelConfig, Rope
@@ -37,11 +38,12 @@ _FULL, _SLIDING = "full_attention", "sliding_attention"
 @dataclass(frozen=True)
 class ModelDescription:
     """What config.json says: the family's row, the sizes, and the dtype that the weights were saved
-    in ("fp32", "bf16", "fp16"; None where the file does not say)."""
+    in ("fp32", "bf16", "fp16"; None where the file does not say), and how they are packed."""
 
     family: Family
     config: ModelConfig
     dtype: str | None
+    scheme: QuantScheme | None
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -61,11 +63,12 @@ def describe(raw: dict[str, Any], file: Path) -> ModelDescription:
         )
     settings = Settings(raw, family.defaults, file)
     _refuse_unsupported(family, settings)
+    scheme = read_scheme(settings)
     try:
         config = _Reader(family, settings).config()
     except ValueError as error:
         raise InvalidModelError(f"{file}: {error}") from None
-    return ModelDescription(family, config, _dtype(settings))
+    return ModelDescription(family, config, _dtype(settings), scheme)
 
 
 class _Reader:
@@ -226,10 +229,6 @@ def _refuse_unsupported(family: Family, settings: Settings) -> None:
         if settings.has(key) and settings.raw(key) is not supported:
             value = str(settings.raw(key)).lower()
             raise settings.error(key, f"{value} is not supported for {family.model_type}")
-    section = settings.section("quantization_config", {"quant_method": "an unnamed method"})
-    if section is not None:
-        method = section.text("quant_method")
-        raise section.error("quant_method", f"{method!r}: quantized checkpoints are not supported")
 
 
 def _dtype(settings: Settings) -> str | None:

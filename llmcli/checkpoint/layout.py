@@ -4,15 +4,19 @@ One table serves the loader, which fills the core from it, and `inspect`, which 
 it. It knows nothing of what a file really holds.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from llmcli.checkpoint.family import Family
+from llmcli.checkpoint.quantization import Kind, Packing, QuantScheme
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
 
 Shape = tuple[int, ...]
+
+_SERVES: Mapping[Kind, str] = {"qzeros": "zeros", "scales": "scales", "g_idx": "groups"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Part:
 class Expected:
     """One tensor of the checkpoint. `target` is the core's parameter that it fills, whole or, where
     the core fuses several, from row `row` on. `parts` are its concepts in row order: more than one
-    where the checkpoint fuses. `transposed`: stored as (in, out). `plus_one`: stored less 1."""
+    where the checkpoint fuses. `transposed`: stored as (in, out). `plus_one`: stored less 1.
+    `packing`: it is one of the tensors, of this `kind`, that a packed matrix is stored as."""
 
     name: str
     shape: Shape
@@ -38,11 +43,39 @@ class Expected:
     row: int
     transposed: bool = False
     plus_one: bool = False
+    packing: Packing | None = None
+    kind: Kind | None = None
 
     @property
     def concept(self) -> str:
         """Its name in the literature; of a fused tensor all of them."""
         return " ".join(part.concept for part in self.parts)
+
+    @property
+    def optional(self) -> bool:
+        """Whether a file may lack it: groups that are runs of columns need no list."""
+        return (
+            self.kind == "g_idx" and self.packing is not None and not self.packing.scheme.act_order
+        )
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether it is stored in 32-bit integers, and not in floating point."""
+        return self.kind is not None and self.kind != "scales"
+
+    @property
+    def parameters(self) -> Shape | None:
+        """The shape of the parameters that it holds: its own, or that of the matrix it packs. None
+        for what only serves to unpack: scales, zero points, groups."""
+        if self.packing is None:
+            return self.shape
+        return (self.packing.rows, self.packing.columns) if self.kind == "qweight" else None
+
+    def resident_bytes(self, itemsize: int) -> int:
+        """Bytes of memory that it takes once loaded; `itemsize`: bytes of an activation."""
+        if self.packing is None or self.kind is None:
+            return math.prod(self.shape) * itemsize
+        return self.packing.resident_bytes(self.kind, itemsize)
 
 
 @dataclass(frozen=True)
@@ -56,44 +89,102 @@ class _Module:
     bias: bool = False
 
 
-def expected_tensors(family: Family, config: ModelConfig, *, bare: bool = False) -> list[Expected]:
+def expected_tensors(
+    family: Family,
+    config: ModelConfig,
+    *,
+    bare: bool = False,
+    scheme: QuantScheme | None = None,
+    stored: Collection[str] = (),
+) -> list[Expected]:
     """Every tensor that a checkpoint of this family and these sizes holds, in natural order.
 
-    `bare`: names without the family's prefix, as files of the headless model have them.
+    `bare`: names without the family's prefix, as files of the headless model have them. With a
+    `scheme` the matrices of attention and MLP are packed, and the head is not, but where the names
+    `stored` in the files tell otherwise. Raises InvalidModelError for a matrix that the scheme
+    cannot pack.
     """
     tensors: list[Expected] = []
     for layer, module in _modules(config):
         names = family.names[module.target]
         whole = isinstance(names, str)
-        stored = (
+        names_parts = (
             [(names, module.parts)]
             if isinstance(names, str)
             else [(name, (part,)) for name, part in zip(names, module.parts, strict=True)]
         )
         transposed = whole and module.target in family.transposed
-        for kind in ("weight", "bias") if module.bias else ("weight",):
-            row = 0
-            for name, parts in stored:
-                rows = sum(part.rows for part in parts)
-                shape: Shape = (rows,)
-                if kind == "weight" and module.columns is not None:
-                    shape = (module.columns, rows) if transposed else (rows, module.columns)
-                name = name.removeprefix(family.prefix) if bare else name
-                tensors.append(
-                    Expected(
-                        name=f"{name}.{kind}".replace("{i}", str(layer)),
-                        shape=shape,
-                        parts=parts if kind == "weight" else tuple(map(_bias, parts)),
-                        component=module.component,
-                        layer=layer,
-                        target=f"{module.target}.{kind}".replace("{i}", str(layer)),
-                        row=row,
-                        transposed=transposed and len(shape) == 2,
-                        plus_one=family.plus_one and module.component == "norms",
+        target = module.target.replace("{i}", str(layer))
+        weights: list[Expected] = []
+        biases: list[Expected] = []
+        row = 0
+        for name, parts in names_parts:
+            name = name.removeprefix(family.prefix) if bare else name
+            name = name.replace("{i}", str(layer))
+            rows = sum(part.rows for part in parts)
+            shape: Shape = (rows,)
+            if module.columns is not None:
+                shape = (module.columns, rows) if transposed else (rows, module.columns)
+            weight = Expected(
+                name=f"{name}.weight",
+                shape=shape,
+                parts=parts,
+                component=module.component,
+                layer=layer,
+                target=f"{target}.weight",
+                row=row,
+                transposed=transposed,
+                plus_one=family.plus_one and module.component == "norms",
+            )
+            if scheme is not None and module.columns is not None and _packed(module, name, stored):
+                weights += _packed_tensors(weight, Packing(scheme, rows, module.columns))
+            else:
+                weights.append(weight)
+            if module.bias:
+                biases.append(
+                    replace(
+                        weight,
+                        name=f"{name}.bias",
+                        shape=(rows,),
+                        parts=tuple(map(_bias, parts)),
+                        target=f"{target}.bias",
+                        transposed=False,
                     )
                 )
-                row += rows
+            row += rows
+        tensors += weights + biases
     return tensors
+
+
+def _packed(module: _Module, name: str, stored: Collection[str]) -> bool:
+    """Whether the matrix is packed: those that a scheme skips are stored plain, as are those of a
+    size that it cannot pack."""
+    if module.component in ("attention", "mlp"):
+        return f"{name}.weight" not in stored
+    return module.component == "lm_head" and f"{name}.qweight" in stored
+
+
+def _packed_tensors(weight: Expected, packing: Packing) -> Iterator[Expected]:
+    """What is stored in place of a matrix."""
+    name, target = (text.removesuffix(".weight") for text in (weight.name, weight.target))
+    try:
+        shapes = packing.shapes()
+    except ValueError as error:
+        raise InvalidModelError(f"{name}: {error}") from None
+    for kind, shape in shapes.items():
+        parts = weight.parts
+        if kind != "qweight":
+            parts = (Part(f"{weight.concept} {_SERVES[kind]}", packing.rows),)
+        yield replace(
+            weight,
+            name=f"{name}.{kind}",
+            shape=shape,
+            parts=parts,
+            target=f"{target}.{kind}",
+            transposed=False,
+            packing=packing,
+            kind=kind,
+        )
 
 
 def _bias(part: Part) -> Part:
@@ -153,10 +244,14 @@ def _norm(config: ModelConfig, target: str, concept: str, width: int) -> _Module
     return _Module(target, "norms", (Part(concept, width),), None, config.norm == "layer")
 
 
-def expected_among(family: Family, config: ModelConfig, stored: Iterable[str]) -> list[Expected]:
-    """`expected_tensors`, spelled as the `stored` names are: with the family's prefix or bare."""
+def expected_among(
+    family: Family, config: ModelConfig, stored: Mapping[str, "Stored"], scheme: QuantScheme | None
+) -> list[Expected]:
+    """`expected_tensors` as the `stored` ones are: names with the family's prefix or bare, and what
+    is optional only where it is there."""
     bare = not any(name.startswith(family.prefix) for name in stored)
-    return expected_tensors(family, config, bare=bare)
+    asked = expected_tensors(family, config, bare=bare, scheme=scheme, stored=stored)
+    return [tensor for tensor in asked if tensor.name in stored or not tensor.optional]
 
 
 class Stored(Protocol):
@@ -165,41 +260,71 @@ class Stored(Protocol):
     @property
     def shape(self) -> Shape: ...
     @property
+    def dtype(self) -> str: ...
+    @property
     def file(self) -> str: ...
 
 
 def check_tensors(
-    family: Family, config: ModelConfig, stored: Mapping[str, Stored]
+    family: Family,
+    config: ModelConfig,
+    stored: Mapping[str, Stored],
+    *,
+    scheme: QuantScheme | None = None,
 ) -> tuple[list[Expected], list[str]]:
     """Hold what the headers say against what config.json asks for, both ways.
 
     Returns the expected tensors and the names of tensors that nothing claims, known harmless ones
     left out. Raises InvalidModelError for a missing or misshapen tensor.
     """
-    expected = expected_among(family, config, stored)
+    expected = expected_among(family, config, stored, scheme)
     for tensor in expected:
         found = stored.get(tensor.name)
         if found is None:
-            raise InvalidModelError(
-                f"tensor {tensor.name} is missing: config.json asks for it with shape "
-                f"{list(tensor.shape)}"
-            )
+            raise _missing(tensor, stored)
         if found.shape != tensor.shape:
             raise InvalidModelError(
                 f"{found.file}: tensor {tensor.name} is {list(found.shape)}, "
                 f"config.json says {list(tensor.shape)}"
             )
+        if (found.dtype == "I32") != tensor.whole_numbers:
+            wanted = "I32" if tensor.whole_numbers else "floating point"
+            raise InvalidModelError(
+                f"{found.file}: tensor {tensor.name} has dtype {found.dtype}, not {wanted}"
+            )
     claimed = {tensor.name for tensor in expected}
     unclaimed = [name for name in stored if name not in claimed]
-    return expected, [name for name in unclaimed if not is_harmless(family, config, name)]
+    return expected, [name for name in unclaimed if not is_harmless(family, config, name, stored)]
 
 
-def is_harmless(family: Family, config: ModelConfig, name: str) -> bool:
-    """Whether a tensor that the core does not read may be there without a word: a buffer, or the
-    stored copy of a tied head."""
+def _missing(tensor: Expected, stored: Mapping[str, Stored]) -> InvalidModelError:
+    message = f"tensor {tensor.name} is missing: config.json asks for it with shape"
+    packed = tensor.name.removesuffix("weight") + "qweight"
+    if tensor.packing is None and packed in stored:
+        return InvalidModelError(
+            f"{message} {list(tensor.shape)}, and the files hold {packed}",
+            hint="config.json says nothing of quantization: it needs a quantization_config",
+        )
+    return InvalidModelError(f"{message} {list(tensor.shape)}")
+
+
+def is_harmless(
+    family: Family, config: ModelConfig, name: str, stored: Collection[str] = ()
+) -> bool:
+    """Whether a tensor that the core does not read may be there without a word: a buffer, the
+    stored copy of a tied head, or a bias that packed modules carry where the family has none.
+    Other readers skip such biases too, which GPTQ's packers write as zeros."""
     if config.tied and name == f"{family.names['head']}.weight":
         return True
+    if is_idle_bias(name, stored):
+        return True
     return any(pattern.fullmatch(name) for pattern in family.harmless)
+
+
+def is_idle_bias(name: str, stored: Collection[str]) -> bool:
+    """Whether a tensor that nothing claims is a packed module's bias."""
+    module, dot, kind = name.rpartition(".")
+    return kind == "bias" and f"{module}{dot}qweight" in stored
 
 
 def by_target(expected: Iterable[Expected]) -> dict[str, list[Expected]]:

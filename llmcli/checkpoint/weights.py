@@ -14,6 +14,8 @@ from torch import Tensor
 
 from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, by_target
+from llmcli.checkpoint.quantization import Kind
+from llmcli.checkpoint.quantized import Unpacked, build_linear, unpack
 from llmcli.core.config import ModelConfig
 from llmcli.core.model import Decoder
 from llmcli.errors import InvalidModelError
@@ -23,6 +25,7 @@ DTYPES: Mapping[str, torch.dtype] = {
     "BF16": torch.bfloat16,
     "F16": torch.float16,
     "F64": torch.float64,
+    "I32": torch.int32,
 }
 
 
@@ -91,19 +94,34 @@ def load_decoder(
     """A Decoder filled from the folder's weight files, ready to run.
 
     Tensors that need no fusing, no conversion and no move stay mapped: loading them costs
-    nothing until they are read. `headers` and `expected` must have passed `check_tensors`.
-    `progress` is told the bytes of the file done with each step.
+    nothing until they are read. Modules with packed parts are replaced by quantized ones.
+    `headers` and `expected` must have passed `check_tensors`. `progress` is told the bytes of the
+    file done with each step.
     """
     with torch.device("meta"):
         decoder = Decoder(config)
     state: dict[str, Tensor] = {}
+    packed: dict[str, list[Expected]] = {
+        _module(tensor): [] for tensor in expected if tensor.packing is not None
+    }
     with MappedFiles(folder) as files:
         for target, parts in by_target(expected).items():
+            matrices = packed.get(_module(parts[0]))
+            if matrices is not None and not target.endswith(".bias"):
+                matrices += parts
+                continue
             # Norms stay in fp32 whatever the rest is in: they are small, and sensitive.
             wanted = torch.float32 if parts[0].component == "norms" else dtype
             state[target] = _fill(files, headers, parts, wanted, device)
             if progress is not None:
                 progress(sum(headers[part.name].nbytes for part in parts))
+        for module, matrices in packed.items():
+            unpacked = _unpack_parts(files, headers, matrices, dtype)
+            linear = build_linear(unpacked, state.pop(f"{module}.bias", None), device)
+            decoder.set_submodule(module, linear)
+            state.update(linear.state_dict(prefix=f"{module}."))
+            if progress is not None:
+                progress(sum(headers[tensor.name].nbytes for tensor in matrices))
     decoder.load_state_dict(state, strict=True, assign=True)
     return decoder.requires_grad_(False).eval()
 
@@ -134,3 +152,34 @@ def _fill(
         filled[part.row : part.row + mapped.shape[0]] = mapped
         files.release(headers[part.name])
     return filled
+
+
+def _module(tensor: Expected) -> str:
+    """The module of the core that a tensor fills a parameter of."""
+    return tensor.target.rpartition(".")[0]
+
+
+def _unpack_parts(
+    files: MappedFiles,
+    headers: Mapping[str, TensorHeader],
+    tensors: Sequence[Expected],
+    dtype: torch.dtype,
+) -> list[Unpacked | Tensor]:
+    """The parts of a module, some of them packed, in row order."""
+    rows: dict[int, list[Expected]] = {}
+    for tensor in tensors:
+        rows.setdefault(tensor.row, []).append(tensor)
+    parts: list[Unpacked | Tensor] = []
+    for _, stored in sorted(rows.items()):
+        first = stored[0]
+        if first.packing is None:
+            parts.append(_fill(files, headers, stored, dtype, torch.device("cpu")))
+            continue
+        values: dict[Kind, Tensor] = {
+            tensor.kind: files.tensor(headers[tensor.name]) for tensor in stored if tensor.kind
+        }
+        name = first.name.rpartition(".")[0]
+        parts.append(unpack(name, values, first.packing, dtype))
+        for tensor in stored:
+            files.release(headers[tensor.name])
+    return parts

@@ -237,8 +237,9 @@ def _parameters(report: "Inspection") -> "RenderableType":
     rows.append(
         ("sum", f"{sign} {totals.stored_parameters:,} in the headers", f"{total:,}", "100%", "")
     )
+    values = "values" if report.quantized is None else "parameters, unpacked,"
     counts: list[Row] = [
-        ("stored", f"{totals.stored_parameters:,}", "all values in the files"),
+        ("stored", f"{totals.stored_parameters:,}", f"all {values} in the files"),
         ("unique", f"{totals.parameters:,}", "every parameter once"),
     ]
     if report.family is not None:
@@ -286,6 +287,8 @@ def _headline(report: "Inspection") -> Joined:
     totals = report.totals
     facts = [f"{cell(report.model)}: {report.family or 'family unknown'}"]
     facts.append(_counted(totals.parameters, "parameter"))
+    if report.quantized is not None:
+        facts.append(report.quantized)
     facts += [report.dtype or "no tensors", size(totals.bytes)]
     attention = report.attention
     if attention is not None:

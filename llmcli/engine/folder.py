@@ -44,7 +44,9 @@ def check_folder(source: Source, template_file: Path | None = None) -> CheckedFo
         )
     description = read_description(source.folder)
     headers = read_folder(source.folder)
-    expected, unclaimed = check_tensors(description.family, description.config, headers)
+    expected, unclaimed = check_tensors(
+        description.family, description.config, headers, scheme=description.scheme
+    )
     tokenizer = Tokenizer.load(source.folder, description.config.vocab_size)
     template = ChatTemplate.load(source.folder, tokenizer, template_file)
     return CheckedFolder(

@@ -3,11 +3,11 @@
 It knows devices and sizes, and nothing of what is computed.
 """
 
-import math
 from pathlib import Path
 
 import torch
 
+from llmcli.checkpoint.layout import by_target
 from llmcli.engine.folder import CheckedFolder
 from llmcli.errors import OutOfMemoryError, UsageError
 
@@ -69,15 +69,29 @@ def _cpu_flags() -> set[str]:
 
 def refuse_if_too_large(checked: CheckedFolder, dtype: torch.dtype, device: torch.device) -> None:
     """Raises OutOfMemoryError, with the numbers, where the weights alone do not fit."""
-    needed = sum(math.prod(tensor.shape) for tensor in checked.expected) * dtype.itemsize
+    needed = sum(tensor.resident_bytes(dtype.itemsize) for tensor in checked.expected)
+    needed += _scratch_bytes(checked, dtype.itemsize)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory_bytes()
     if free is not None and needed > free:
-        smaller = "try --dtype bf16" if dtype == torch.float32 else "try a smaller model"
+        scheme = checked.description.scheme
+        kind = str(dtype).removeprefix("torch.") if scheme is None else scheme.label
+        dense = scheme is None and dtype == torch.float32
+        smaller = "try --dtype bf16" if dense else "try a smaller model"
         raise OutOfMemoryError(
-            f"{checked.name}: the weights take {needed / GIB:.1f} GiB in "
-            f"{str(dtype).removeprefix('torch.')}, and {free / GIB:.1f} GiB are free on {device}",
+            f"{checked.name}: the weights take {needed / GIB:.1f} GiB in {kind}, "
+            f"and {free / GIB:.1f} GiB are free on {device}",
             hint=smaller,
         )
+
+
+def _scratch_bytes(checked: CheckedFolder, itemsize: int) -> int:
+    """What the largest packed matrix takes while it is dequantized: its codes, one a byte, beside
+    the numbers that they become."""
+    largest = 0
+    for parts in by_target(checked.expected).values():
+        packed = [part.packing for part in parts if part.packing is not None]
+        largest = max(largest, sum(packing.rows * packing.columns for packing in packed))
+    return largest * (itemsize + 1)
 
 
 def available_memory_bytes() -> int | None:

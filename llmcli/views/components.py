@@ -94,8 +94,10 @@ def formula(tensors: Iterable[StoredTensor]) -> str:
     layers: dict[int | None, Counter[tuple[int, ...]]] = {}
     spelled: dict[tuple[int, ...], str] = {}
     for tensor in tensors:
-        key = tuple(sorted(tensor.shape))
-        spelled.setdefault(key, "·".join(map(str, tensor.shape)) or "1")
+        if tensor.parameter_shape is None:
+            continue
+        key = tuple(sorted(tensor.parameter_shape))
+        spelled.setdefault(key, "·".join(map(str, tensor.parameter_shape)) or "1")
         layers.setdefault(tensor.layer, Counter())[key] += 1
     alone = layers.pop(None, Counter())
     repeats = Counter(tuple(sorted(terms.items())) for terms in layers.values())

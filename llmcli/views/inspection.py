@@ -11,6 +11,7 @@ from typing import ClassVar
 from llmcli.checkpoint.config_json import ModelDescription, read_description
 from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
 from llmcli.checkpoint.layout import check_tensors, expected_among, is_harmless
+from llmcli.checkpoint.quantization import QuantScheme
 from llmcli.checkpoint.store import Source
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
@@ -57,7 +58,8 @@ class ReadFrom:
 class Inspection:
     """One model, or one file. What only a config.json tells is None where there is none.
 
-    `dtype` is the one that holds the most values. `groups` are the `tensors`, folded.
+    `dtype` is the one that holds the most values, of those that are not packed by `quantization`;
+    `quantized` says it in words. `groups` are the `tensors`, folded.
     """
 
     schema: ClassVar[str] = "inspect/1"
@@ -65,6 +67,8 @@ class Inspection:
     model: str
     family: str | None
     dtype: str | None
+    quantization: QuantScheme | None
+    quantized: str | None
     context: int | None
     vocab_size: int | None
     layers: int | None
@@ -94,7 +98,9 @@ def inspect(source: Source) -> Inspection:
         raise _with_way_out(error, source.folder) from None
     headers = read_folder(source.folder)
     try:
-        _, unclaimed = check_tensors(description.family, description.config, headers)
+        _, unclaimed = check_tensors(
+            description.family, description.config, headers, scheme=description.scheme
+        )
     except InvalidModelError as error:
         raise _with_way_out(error, source.folder) from None
     return _report(source, headers, description, _warnings(description, headers, unclaimed))
@@ -110,9 +116,16 @@ def _inspect_file(source: Source) -> Inspection:
         left_aside = [f"the config.json beside it is left aside: {error}"] if there else []
         return _report(source, headers, None, left_aside)
     family, config = description.family, description.config
-    shapes = {tensor.name: tensor.shape for tensor in expected_among(family, config, headers)}
+    try:
+        expected = expected_among(family, config, headers, description.scheme)
+    except InvalidModelError as error:
+        left_aside = [f"the config.json beside it is left aside: {error}"]
+        return _report(source, headers, None, left_aside)
+    shapes = {tensor.name: tensor.shape for tensor in expected}
     unclaimed = [
-        name for name in headers if name not in shapes and not is_harmless(family, config, name)
+        name
+        for name in headers
+        if name not in shapes and not is_harmless(family, config, name, headers)
     ]
     warnings = _warnings(description, headers, unclaimed)
     wrong = [name for name in shapes if name in headers and headers[name].shape != shapes[name]]
@@ -138,12 +151,15 @@ def _report(
 ) -> Inspection:
     config = None if description is None else description.config
     tied = None if config is None else config.tied
+    scheme = None if description is None else description.scheme
     tensors = name_tensors(headers, description)
     components = count_components(tensors, tied=tied)
     return Inspection(
         model=source.name,
         family=None if description is None else description.family.model_type,
         dtype=_main_dtype(tensors),
+        quantization=scheme,
+        quantized=None if scheme is None else scheme.label,
         context=None if config is None else config.context,
         vocab_size=None if config is None else config.vocab_size,
         layers=None if config is None else config.n_layers,
@@ -212,6 +228,8 @@ def _reused(
 def _main_dtype(tensors: tuple[StoredTensor, ...]) -> str | None:
     counts: dict[str, int] = {}
     for tensor in tensors:
+        if tensor.parameter_shape != tensor.shape:
+            continue
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.parameters
     if not counts:
         return None

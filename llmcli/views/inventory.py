@@ -3,6 +3,7 @@
 It works from headers alone: it reads no numbers, and knows nothing of how the list is shown.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from itertools import groupby
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.headers import TensorHeader
-from llmcli.checkpoint.layout import Expected, expected_among
+from llmcli.checkpoint.layout import Expected, expected_among, is_idle_bias
 from llmcli.core.config import ModelConfig
 
 # The first component of a name that is a plain number is taken for the layer: `h.3.attn.weight`.
@@ -21,14 +22,16 @@ _DIGITS = re.compile(r"([0-9]{1,18})")
 @dataclass(frozen=True)
 class StoredTensor:
     """One tensor of the files. `concept` is None where nothing says what it is; `heads` is how many
-    heads lie side by side in it and how wide each is; `parameters` counts its values, `bytes` what
-    they take in the file."""
+    heads lie side by side in it and how wide each is. `parameters` counts those it holds, and
+    `parameter_shape` is their shape: its own, a packed matrix's, or None where it only serves to
+    unpack one, as scales do. `bytes` is what it takes in the file."""
 
     name: str
     concept: str | None
     layer: int | None
     component: str
     shape: tuple[int, ...]
+    parameter_shape: tuple[int, ...] | None
     dtype: str
     heads: tuple[int, int] | None
     parameters: int
@@ -90,7 +93,12 @@ def name_tensors(
         return place, [int(part) if at % 2 else part for at, part in enumerate(parts)]
 
     return tuple(
-        _stored(header, claimed[header.name][1] if header.name in claimed else None, description)
+        _stored(
+            header,
+            claimed[header.name][1] if header.name in claimed else None,
+            description,
+            is_idle_bias(header.name, headers),
+        )
         for header in sorted(headers.values(), key=order)
     )
 
@@ -176,22 +184,28 @@ def _expected_here(
 ) -> list[Expected]:
     return [
         tensor
-        for tensor in expected_among(description.family, description.config, headers)
+        for tensor in expected_among(
+            description.family, description.config, headers, description.scheme
+        )
         if tensor.name in headers and headers[tensor.name].shape == tensor.shape
     ]
 
 
 def _stored(
-    header: TensorHeader, expected: Expected | None, description: ModelDescription | None
+    header: TensorHeader,
+    expected: Expected | None,
+    description: ModelDescription | None,
+    idle: bool,
 ) -> StoredTensor:
     where, _ = _place(header.name)
     concept, component, heads = None, "other", None
+    shape = header.shape if expected is None else expected.parameters
     if expected is not None and description is not None:
         concept, component = expected.concept, expected.component
         heads = _heads(expected.concept, description.config)
     elif description is not None:
         family = description.family
-        if any(pattern.fullmatch(header.name) for pattern in family.harmless):
+        if idle or any(pattern.fullmatch(header.name) for pattern in family.harmless):
             concept, component = "buffer", "buffers"
         elif description.config.tied and header.name == f"{family.names['head']}.weight":
             concept, component = "W_unembed", "lm_head"
@@ -201,9 +215,10 @@ def _stored(
         layer=None if where is None else where[1],
         component=component,
         shape=header.shape,
+        parameter_shape=shape,
         dtype=header.dtype,
         heads=heads,
-        parameters=header.n_values,
+        parameters=0 if shape is None else math.prod(shape),
         bytes=header.nbytes,
         file=header.file,
     )

@@ -174,7 +174,7 @@ def test_defaults_are_the_reference_classes_own() -> None:
         (changed(rope_scaling={"type": "linear", "factor": 0.5}), "rope factor must be at least"),
         (changed(rope_parameters={"rope_type": "nope"}), "rope_parameters.rope_type 'nope'"),
         (changed(partial_rotary_factor=0.5, rope_scaling={"type": "default"}), "partial_rotary"),
-        (changed(quantization_config={"quant_method": "gptq"}), "quant_method 'gptq'"),
+        (changed(quantization_config={"quant_method": "fp8"}), "quant_method 'fp8'"),
     ],
 )
 def test_what_is_wrong_or_not_supported_is_named(raw: dict[str, Any], named: str) -> None:
