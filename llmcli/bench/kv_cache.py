@@ -136,11 +136,10 @@ def run(
             comparisons.append(comparison)
         if finished is not None:
             finished(new, comparison)
-    parameters = list(model.decoder.parameters())
     return Report(
         model=model.name,
-        model_n_params=sum(parameter.numel() for parameter in parameters),
-        model_size=sum(parameter.nbytes for parameter in parameters),
+        model_n_params=model.n_parameters,
+        model_size=model.nbytes,
         prompt=prompt,
         repetitions=repetitions,
         tests=tuple(tests.values()),

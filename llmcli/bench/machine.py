@@ -16,7 +16,8 @@ from llmcli.engine.session import Model
 class Machine:
     """Where and how the model ran. `n_cpus` counts the logical CPUs that the process may use;
     `load_average` is the system's over 1, 5 and 15 minutes when the run began, None where the
-    system keeps none; `gpu_info` is None on the CPU. `test_time` is UTC."""
+    system keeps none; `gpu_info` is None on the CPU, `quantization` where no weights are packed.
+    `test_time` is UTC."""
 
     cpu_info: str
     gpu_info: str | None
@@ -24,6 +25,7 @@ class Machine:
     n_threads: int
     device: str
     dtype: str
+    quantization: str | None
     batch_size: int
     os: str
     python_version: str
@@ -35,7 +37,7 @@ class Machine:
 
 def describe(model: Model) -> Machine:
     """The machine as it is now, and how `model` was loaded on it."""
-    device = model.decoder.device
+    device, scheme = model.decoder.device, model.description.scheme
     return Machine(
         cpu_info=_cpu(),
         gpu_info=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -43,6 +45,7 @@ def describe(model: Model) -> Machine:
         n_threads=torch.get_num_threads(),
         device=str(device),
         dtype=str(model.decoder.dtype).removeprefix("torch."),
+        quantization=None if scheme is None else scheme.label,
         batch_size=1,
         os=platform.platform(terse=True),
         python_version=platform.python_version(),

@@ -54,7 +54,7 @@ class Packing:
 
     @property
     def group_size(self) -> int:
-        return self.scheme.group_size or self.columns
+        return min(self.scheme.group_size or self.columns, self.columns)
 
     @property
     def n_groups(self) -> int:

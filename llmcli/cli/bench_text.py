@@ -147,7 +147,7 @@ def _facts(report: "Report") -> list[str]:
     facts = [
         cell(report.model),
         f"{report.model_n_params:,} parameters",
-        machine.dtype,
+        ", ".join(filter(None, (machine.quantization, machine.dtype))),
         f"{machine.device} ({cell(machine.gpu_info or machine.cpu_info)})",
         f"{machine.n_threads} thread{'' if machine.n_threads == 1 else 's'}",
         f"torch {machine.torch_version}",
@@ -172,6 +172,7 @@ def _flat(report: "Report", test: "BenchTest") -> dict[str, Any]:
         "model_size": report.model_size,
         "device": machine.device,
         "dtype": machine.dtype,
+        "quantization": machine.quantization,
         "n_threads": machine.n_threads,
         "test_time": machine.test_time,
         **plain,

@@ -152,8 +152,10 @@ def _converse(turns: Turns, *, keep_history: bool) -> None:
     from llmcli.cli.slash import answer
 
     output, model = turns.output, turns.conversation.model
+    scheme = model.description.scheme
     device, dtype = model.decoder.device, str(model.decoder.dtype).removeprefix("torch.")
-    output.notice(f"{model.name} · {dtype} on {device} · context {model.context:,} tokens")
+    kind = dtype if scheme is None else f"{scheme.label}, {dtype}"
+    output.notice(f"{model.name} · {kind} on {device} · context {model.context:,} tokens")
     output.notice("/help lists the commands; Ctrl+C stops an answer, Ctrl+D leaves.")
     reader = message_reader(output, keep_history=keep_history)
     while True:

@@ -3,6 +3,7 @@
 It knows nothing of generation or conversation.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from time import perf_counter
 import torch
 
 from llmcli.checkpoint.config_json import ModelDescription
+from llmcli.checkpoint.layout import expected_tensors
 from llmcli.checkpoint.template import ChatTemplate
 from llmcli.checkpoint.tokenizer import Tokenizer
 from llmcli.checkpoint.weights import load_decoder
@@ -44,6 +46,19 @@ class Model:
     def kv_bytes_per_token(self) -> int:
         """Bytes that one token adds to the cache, from the config."""
         return self.decoder.config.kv_values_per_token() * self.decoder.dtype.itemsize
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters of the model, each counted once; a packed matrix for what it stands for."""
+        description = self.description
+        expected = expected_tensors(description.family, description.config)
+        return sum(math.prod(tensor.shape) for tensor in expected)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the weights take, with scales and zero points where packed."""
+        held = (*self.decoder.parameters(), *self.decoder.buffers())
+        return sum(tensor.nbytes for tensor in held)
 
     def synchronize(self) -> None:
         """Wait until the device has done all that was asked of it."""

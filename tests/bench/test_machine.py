@@ -10,6 +10,7 @@ from llmcli.bench import machine
 def test_versions_device_and_dtype_are_those_in_use(model):
     found = machine.describe(model)
     assert (found.device, found.dtype, found.gpu_info) == ("cpu", "float32", None)
+    assert found.quantization is None
     assert found.torch_version == torch.__version__
     assert found.python_version == platform.python_version()
     assert found.n_threads == torch.get_num_threads()

@@ -118,6 +118,14 @@ def test_a_short_last_group_is_held_dequantized() -> None:
     assert torch.equal(linear.dequantize(), matrix.dense)
 
 
+def test_a_group_wider_than_the_matrix_is_the_whole_row() -> None:
+    quantization = gptq(4, 128, sym=False)
+    matrix = random_matrix(quantization, ROWS, COLUMNS, seed=8)
+    linear = build(quantization, matrix)
+    assert isinstance(linear, QuantizedLinear)
+    assert torch.equal(linear.dequantize(), matrix.dense)
+
+
 @pytest.mark.parametrize("one_order", [True, False])
 def test_fused_parts_share_one_map_where_they_share_an_order(one_order: bool) -> None:
     quantization = gptq(4, 32, sym=False, desc_act=True)

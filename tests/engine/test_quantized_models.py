@@ -7,6 +7,7 @@ import torch
 from packed import awq, gptq, write_twins
 from safetensors.torch import load_file, save_file
 
+from llmcli.bench import machine
 from llmcli.checkpoint.store import Source
 from llmcli.cli.app import run
 from llmcli.engine import hardware
@@ -52,6 +53,18 @@ def test_auto_dtype_follows_the_tensors_that_are_not_packed(
         decoder = load(checked(folder), device="cpu").decoder
         assert decoder.dtype == dtype
         assert decoder.blocks[0].mlp.down.scales.dtype == dtype
+
+
+def test_a_model_tells_its_parameters_and_bytes(tmp_path: Path) -> None:
+    packed, dense = (
+        load(checked(folder), device="cpu", dtype="fp32")
+        for folder in write_twins(tmp_path, gptq(4, 32))
+    )
+    assert packed.n_parameters == dense.n_parameters
+    assert dense.nbytes == 4 * dense.n_parameters
+    n_packed = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 96 * 64)
+    assert packed.nbytes == 4 * (dense.n_parameters - n_packed) + n_packed // 32 * (16 + 5)
+    assert machine.describe(packed).quantization == "gptq 4 bit, groups of 32"
 
 
 def test_the_memory_estimate_counts_packed_bytes(
