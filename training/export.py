@@ -133,6 +133,7 @@ def write(decoder: Decoder, tokenizer: Tokenizer, folder: Path) -> None:
     }
     save_file(tensors, fresh / "model.safetensors", metadata={"format": "pt"})
     for file in fresh.iterdir():
+        file.chmod(0o644)
         file.replace(folder / file.name)
     fresh.rmdir()
 
