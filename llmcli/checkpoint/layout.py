@@ -244,6 +244,11 @@ def _norm(config: ModelConfig, target: str, concept: str, width: int) -> _Module
     return _Module(target, "norms", (Part(concept, width),), None, config.norm == "layer")
 
 
+def count_parameters(family: Family, config: ModelConfig) -> int:
+    """Parameters of the model, each counted once."""
+    return sum(math.prod(tensor.shape) for tensor in expected_tensors(family, config))
+
+
 def expected_among(
     family: Family, config: ModelConfig, stored: Mapping[str, "Stored"], scheme: QuantScheme | None
 ) -> list[Expected]:

@@ -58,7 +58,11 @@ Dtype = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", metavar="N", min=1, show_default="physical cores", help="CPU threads."
+        "--threads",
+        metavar="N",
+        min=1,
+        show_default="all cores, 1 for a small model",
+        help="CPU threads.",
     ),
 ]
 ContextSize = Annotated[

@@ -16,6 +16,10 @@ _STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}
 
 GIB = 1024**3
 
+# A model with fewer parameters computes a token faster than it hands work to a second thread.
+SMALL_MODEL = 8_000_000
+_ALL_THREADS = torch.get_num_threads()
+
 
 def choose_device(name: str) -> torch.device:
     """`auto`, `cpu`, `cuda` or `cuda:N` -> a device that is there. Raises UsageError otherwise."""
@@ -30,6 +34,12 @@ def choose_device(name: str) -> torch.device:
     if int(index or 0) >= count:
         raise UsageError(f"--device {name}: this machine has {count} CUDA devices")
     return torch.device("cuda", int(index or 0))
+
+
+def choose_threads(asked: int | None, n_parameters: int) -> int:
+    """CPU threads: as many as asked for, else one for a small model and all physical cores for
+    others."""
+    return asked or (1 if n_parameters < SMALL_MODEL else _ALL_THREADS)
 
 
 def choose_dtype(name: str, stored: str, device: torch.device) -> torch.dtype:

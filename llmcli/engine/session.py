@@ -3,7 +3,6 @@
 It knows nothing of generation or conversation.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +11,29 @@ from time import perf_counter
 import torch
 
 from llmcli.checkpoint.config_json import ModelDescription
-from llmcli.checkpoint.layout import expected_tensors
+from llmcli.checkpoint.layout import count_parameters
 from llmcli.checkpoint.template import ChatTemplate
 from llmcli.checkpoint.tokenizer import Tokenizer
 from llmcli.checkpoint.weights import load_decoder
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
 from llmcli.engine.folder import CheckedFolder
-from llmcli.engine.hardware import choose_device, choose_dtype, refuse_if_too_large
+from llmcli.engine.hardware import (
+    choose_device,
+    choose_dtype,
+    choose_threads,
+    refuse_if_too_large,
+)
 from llmcli.engine.limits import context_size
 from llmcli.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Model:
-    """A decoder with the tokenizer, chat template and stop ids that belong to it."""
+    """A decoder with the tokenizer, chat template and stop ids that belong to it.
+
+    `n_parameters` counts each parameter once, and a packed matrix for what it stands for.
+    """
 
     name: str
     folder: Path
@@ -37,6 +44,7 @@ class Model:
     stop_ids: frozenset[int]
     context: int
     load_s: float
+    n_parameters: int
 
     def new_cache(self) -> KVCache:
         """An empty KV cache that may grow to the context's end."""
@@ -46,13 +54,6 @@ class Model:
     def kv_bytes_per_token(self) -> int:
         """Bytes that one token adds to the cache, from the config."""
         return self.decoder.config.kv_values_per_token() * self.decoder.dtype.itemsize
-
-    @property
-    def n_parameters(self) -> int:
-        """Parameters of the model, each counted once; a packed matrix for what it stands for."""
-        description = self.description
-        expected = expected_tensors(description.family, description.config)
-        return sum(math.prod(tensor.shape) for tensor in expected)
 
     @property
     def nbytes(self) -> int:
@@ -89,15 +90,15 @@ def load(
 ) -> Model:
     """Load a folder that has passed `check_folder`.
 
-    `dtype` "auto" is the checkpoint's own where the device computes in it natively, else fp32.
-    Raises UsageError for a device or context that cannot be, OutOfMemoryError before anything
+    `dtype` "auto" is the checkpoint's own where the device computes in it natively, else fp32;
+    `threads` is torch's, for the whole process. Raises UsageError for a device or context that cannot be, OutOfMemoryError before anything
     is allocated.
     """
     start = perf_counter()
     config = checked.description.config
     room = context_size(config, context)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    n_parameters = count_parameters(checked.description.family, config)
+    torch.set_num_threads(choose_threads(threads, n_parameters))
     where = choose_device(device)
     kind = choose_dtype(dtype, checked.headers[checked.expected[0].name].dtype, where)
     refuse_if_too_large(checked, kind, where)
@@ -120,4 +121,5 @@ def load(
         stop_ids=checked.stop_ids,
         context=room,
         load_s=perf_counter() - start,
+        n_parameters=n_parameters,
     )

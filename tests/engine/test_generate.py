@@ -10,6 +10,7 @@ from llmcli.checkpoint.store import Source
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.folder import check_folder
 from llmcli.engine.generate import Generation, decode, prefill
+from llmcli.engine.hardware import choose_threads
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model, load
 from llmcli.errors import PromptError, UsageError
@@ -191,3 +192,19 @@ def test_load_options_are_checked(model: Model) -> None:
         load_folder(model.folder, dtype="fp8")
     assert load_folder(model.folder, dtype="bf16").decoder.dtype == torch.bfloat16
     assert load_folder(model.folder, context=100).context == 100
+
+
+def test_a_small_model_takes_one_thread_unless_more_are_asked_for(model: Model) -> None:
+    before = torch.get_num_threads()
+    try:
+        load_folder(model.folder)
+        assert torch.get_num_threads() == 1
+        load_folder(model.folder, threads=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_large_model_takes_every_thread() -> None:
+    assert choose_threads(None, 134_515_008) == choose_threads(None, 8_030_261_248) >= 1
+    assert choose_threads(3, 134_515_008) == 3
