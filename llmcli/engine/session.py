@@ -91,8 +91,8 @@ def load(
     """Load a folder that has passed `check_folder`.
 
     `dtype` "auto" is the checkpoint's own where the device computes in it natively, else fp32;
-    `threads` is torch's, for the whole process. Raises UsageError for a device or context that cannot be, OutOfMemoryError before anything
-    is allocated.
+    `threads` is torch's, for the whole process. Raises UsageError for a device or context that
+    cannot be, OutOfMemoryError before anything is allocated.
     """
     start = perf_counter()
     config = checked.description.config
