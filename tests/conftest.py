@@ -32,14 +32,29 @@ def oracle_errors(pytestconfig: pytest.Config) -> OracleErrors:
     return pytestconfig.stash.setdefault(_ERRORS, {})
 
 
+# Public checkpoint -> parameters as `inspect` counts them, and as published.
+ParameterCounts = dict[str, tuple[int, int]]
+_COUNTS = pytest.StashKey[ParameterCounts]()
+
+
+@pytest.fixture(scope="session")
+def parameter_counts(pytestconfig: pytest.Config) -> ParameterCounts:
+    """Counts noted here are printed when the run ends."""
+    return pytestconfig.stash.setdefault(_COUNTS, {})
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    errors = terminalreporter.config.stash.get(_ERRORS, {})
-    if not errors:
-        return
-    terminalreporter.section("largest relative error of the logits against the reference")
-    paths = list(next(iter(errors.values())))
-    terminalreporter.write_line(f"{'model and shape':32}" + "".join(f"{p:>10}" for p in paths))
-    for name, row in errors.items():
-        terminalreporter.write_line(f"{name:32}" + "".join(f"{row[p]:>10.1e}" for p in paths))
-    worst = max(value for row in errors.values() for value in row.values())
-    terminalreporter.write_line(f"largest of all: {worst:.2e}")
+    stash, write = terminalreporter.config.stash, terminalreporter.write_line
+    errors, counts = stash.get(_ERRORS, {}), stash.get(_COUNTS, {})
+    if counts:
+        terminalreporter.section("parameters as inspect counts them, and as published")
+        for name, (counted, published) in counts.items():
+            write(f"{name:40}{counted:>16,}{published:>16,}")
+    if errors:
+        terminalreporter.section("largest relative error of the logits against the reference")
+        paths = list(next(iter(errors.values())))
+        write(f"{'model and shape':32}" + "".join(f"{path:>10}" for path in paths))
+        for name, row in errors.items():
+            write(f"{name:32}" + "".join(f"{row[path]:>10.1e}" for path in paths))
+        worst = max(value for row in errors.values() for value in row.values())
+        write(f"largest of all: {worst:.2e}")

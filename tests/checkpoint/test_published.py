@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ParameterCounts
 from published import MODELS
 from shapes import write_hollow
 
@@ -58,9 +59,12 @@ def v5(v4: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_inspect_counts_what_is_published(name: str, tmp_path: Path) -> None:
+def test_inspect_counts_what_is_published(
+    name: str, tmp_path: Path, parameter_counts: ParameterCounts
+) -> None:
     config, parameters = MODELS[name]
     report = inspect(resolve(str(write_headers(tmp_path, config))))
+    parameter_counts[name] = (report.totals.parameters, parameters)
     assert report.totals.parameters == parameters
     assert sum(component.parameters for component in report.components) == parameters
     assert report.warnings == ()
