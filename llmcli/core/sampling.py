@@ -16,6 +16,7 @@ from torch import Tensor
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import GenerationError
 
+FLOAT = torch.finfo(torch.float32)
 NEVER = -100.0  # a bias this low forbids a token, as in the well-known HTTP API
 
 
@@ -121,8 +122,9 @@ class Sampler:
 
     def _filter(self, logits: Tensor) -> Tensor:
         spec = self.spec
-        # The best is moved to 0 first: a tiny temperature then gives -inf, never NaN.
-        logits = (logits - logits.max()) / spec.temperature
+        # The best is moved to 0 first: a tiny temperature then gives -inf, never NaN. One that
+        # fp32 has no number for would be 0 or inf, and NaN after all.
+        logits = (logits - logits.max()) / min(max(spec.temperature, FLOAT.tiny), FLOAT.max)
         if spec.top_k:
             logits = keep_top_k(logits, spec.top_k)
         if spec.top_p < 1:

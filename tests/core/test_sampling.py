@@ -180,3 +180,10 @@ def test_whatever_the_filters_a_token_is_drawn_that_they_kept(
 def test_settings_out_of_range_are_refused_by_name(setting: dict) -> None:
     with pytest.raises(UsageError, match=next(iter(setting))):
         SamplingSpec(**setting)
+
+
+@pytest.mark.parametrize("temperature", [1e-300, 1e-45, 1e300])
+def test_a_temperature_that_fp32_has_no_number_for(temperature: float) -> None:
+    spec = SamplingSpec(temperature=temperature, logit_bias={2: -100.0}, seed=1)
+    draws = {Sampler(spec).draw(torch.tensor([1.0, 3.0, 9.0]), (), ()).token for _ in range(5)}
+    assert draws <= ({1} if temperature < 1 else {0, 1})
