@@ -80,8 +80,8 @@ class Output:
             self.console().print(render(report))
 
     def line(self, text: str) -> None:
-        """One line of data on stdout, as it is."""
-        self.stdout.write(text + "\n")
+        """A line or more of data on stdout: safe on a terminal, else as it is."""
+        self.text(text + "\n")
 
     def text(self, text: str) -> None:
         """A piece of an answer on stdout, at once: safe on a terminal, else as it is."""
