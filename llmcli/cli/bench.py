@@ -119,6 +119,7 @@ def bench(
     """
     from llmcli.bench.plan import parse_counts, plan
     from llmcli.bench.prompt import SEED, random_ids
+    from llmcli.engine.limits import context_size
 
     output = Output(json=json, quiet=quiet)
     form, settings = _form(form, json), _settings(cache)
@@ -130,7 +131,7 @@ def bench(
 
     checked = loading.find(model, flags, output)
     config = checked.description.config
-    context = flags.ctx_size or config.context
+    context = context_size(config, flags.ctx_size)
     ids, origin = [], f"random tokens, seed {SEED}"
     if prompt_file is not None:
         ids, origin = checked.tokenizer.encode_prompt(read_file(prompt_file)), str(prompt_file)

@@ -24,8 +24,9 @@ def check_prompt(ids: Sequence[int], context: int) -> None:
             "the prompt is empty, and this model has no begin-of-text token to start from"
         )
     if len(ids) >= context:
+        count = "1 token" if len(ids) == 1 else f"{len(ids):,} tokens"
         raise PromptError(
-            f"the prompt is {len(ids):,} tokens long; with room for an answer the "
+            f"the prompt is {count} long; with room for an answer the "
             f"context of {context:,} holds {context - 1:,}",
             hint="shorten it, or raise --ctx-size if the model allows more",
         )
