@@ -79,7 +79,7 @@ def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Ctrl+C ends the block by its end at the latest: while native libraries are imported, the
-    exception can be lost on its way."""
+    exception can be lost on its way, or come out as an ImportError."""
     pressed = False
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
@@ -90,6 +90,9 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
+    except Exception:
+        if not pressed:
+            raise
     finally:
         signal.signal(signal.SIGINT, before)
     if pressed:

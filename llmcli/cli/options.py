@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
+MOST_THREADS = 1024  # far more than help; some thread libraries crash on absurd numbers
+
 
 class Command(TyperCommand):
     """A command whose help tells of the variables once, not at every option."""
@@ -61,6 +63,7 @@ Threads = Annotated[
         "--threads",
         metavar="N",
         min=1,
+        max=MOST_THREADS,
         show_default="all cores, 1 for a small model",
         help="CPU threads.",
     ),
