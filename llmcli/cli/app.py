@@ -10,7 +10,7 @@ import typer
 
 from llmcli.cli import bench, chat, download, generate, inspect, models, tokenize
 from llmcli.cli.output import Output, set_up_streams
-from llmcli.errors import LlmcliError
+from llmcli.errors import LlmcliError, OutOfMemoryError
 
 INTERRUPTED = 130
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LLMCLI"},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (chat, generate, inspect, bench, download, models, tokenize):
     module.register(app)
@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments or os.environ.get("LLMCLI_DEBUG", "0") not in ("", "0")
     output = Output()
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="llmcli", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except LlmcliError as error:
@@ -64,13 +64,19 @@ def run(arguments: list[str]) -> int:
         output.error(str(error), error.hint)
         return error.exit_code
     except typer.TyperException as error:
-        output.error(error.format_message(), "llmcli --help lists commands and options")
+        if message := error.format_message():  # none where the help itself is the answer
+            output.error(message, "llmcli --help lists commands and options")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except (BrokenPipeError, SystemExit):  # Rich and Typer make SystemExit(1) of a broken pipe
         _silence_stdout()
         return 0
+    except MemoryError:
+        if debug:
+            raise
+        output.error("memory ran out")
+        return OutOfMemoryError.exit_code
     except OSError as error:
         if debug:
             raise

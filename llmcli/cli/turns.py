@@ -72,6 +72,6 @@ class Turns:
         if generation.finish_reason == "context":
             self.output.notice(f"the answer was cut: the context of {context:,} tokens is full")
         if generation.finish_reason == "interrupted" and not generation.text:
-            self.output.notice("nothing was said yet: the question is dropped")
+            self.output.notice("nothing was said yet: the conversation is as it was before")
         if self._show_timings:
             show_footer(self.output, timings, self.context_used(), context)

@@ -15,6 +15,7 @@ from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
 from llmcli.core.sampling import Draw, Sampler
 from llmcli.core.sampling_spec import SamplingSpec
+from llmcli.engine.hardware import memory_failures
 from llmcli.engine.limits import check_prompt
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
@@ -39,6 +40,7 @@ class Step:
     finish: FinishReason | None
 
 
+@memory_failures("computing the text")
 @torch.inference_mode()
 def prefill(
     decoder: Decoder, ids: Sequence[int], cache: KVCache | None, *, chunk: int = PREFILL_CHUNK
@@ -53,6 +55,7 @@ def prefill(
     return decoder.unembed(hidden[0, -1])
 
 
+@memory_failures("computing the next token")
 @torch.inference_mode()
 def decode(decoder: Decoder, token: int, cache: KVCache) -> Tensor:
     """Run one token after what the cache holds -> logits (vocab_size,) of what follows it."""

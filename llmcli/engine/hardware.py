@@ -3,6 +3,9 @@
 It knows devices and sizes, and nothing of what is computed.
 """
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -102,6 +105,29 @@ def _scratch_bytes(checked: CheckedFolder, itemsize: int) -> int:
         packed = [part.packing for part in parts if part.packing is not None]
         largest = max(largest, sum(packing.rows * packing.columns for packing in packed))
     return largest * (itemsize + 1)
+
+
+@contextmanager
+def memory_failures(doing: str) -> Iterator[None]:
+    """Memory that runs out on the way, on whatever device, is told as an OutOfMemoryError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not _ran_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"memory ran out while {doing}",
+            hint="a shorter text takes less, and so does --dtype bf16",
+        ) from error
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # On the CPU, torch has a text of its own but no class.
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        "DefaultCPUAllocator" in str(error)
+    )
 
 
 def available_memory_bytes() -> int | None:

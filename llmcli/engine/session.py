@@ -22,6 +22,7 @@ from llmcli.engine.hardware import (
     choose_device,
     choose_dtype,
     choose_threads,
+    memory_failures,
     refuse_if_too_large,
 )
 from llmcli.engine.limits import context_size
@@ -79,6 +80,7 @@ class Model:
             raise UsageError(f"token {token} is not in the vocabulary of {size:,} tokens")
 
 
+@memory_failures("loading the model")
 def load(
     checked: CheckedFolder,
     *,
@@ -92,7 +94,7 @@ def load(
 
     `dtype` "auto" is the checkpoint's own where the device computes in it natively, else fp32;
     `threads` is torch's, for the whole process. Raises UsageError for a device or context that
-    cannot be, OutOfMemoryError before anything is allocated.
+    cannot be, OutOfMemoryError before anything is allocated, or where it turns out on the way.
     """
     start = perf_counter()
     config = checked.description.config

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+import torch
 from tiny_models import write_tiny_llama
 
 from llmcli.checkpoint.store import Source
@@ -17,10 +18,11 @@ from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SamplingSettings
 from llmcli.cli.slash import COMMANDS, answer
 from llmcli.cli.turns import Turns
+from llmcli.core.model import Decoder
 from llmcli.engine.conversation import Conversation
 from llmcli.engine.folder import check_folder
 from llmcli.engine.session import load
-from llmcli.errors import PromptError, UsageError
+from llmcli.errors import OutOfMemoryError, PromptError, UsageError
 
 FOOTER = re.compile(
     r"prefill \d+ tok \(\d+ reused\) · [\d.,]+ ms · [\d.,]+ tok/s \| TTFT \d+\.\d\d s \| "
@@ -185,7 +187,7 @@ def test_ctrl_c_before_the_first_word_drops_the_question(turns, monkeypatch):
         patch.setattr(generate, "prefill", interrupted)
         assert turns.take("Hello") == "interrupted"
     assert turns.conversation.messages == []
-    assert "the question is dropped" in told(turns)
+    assert "the conversation is as it was before" in told(turns)
     assert turns.take("Hello") == "length"
 
 
@@ -291,6 +293,15 @@ def test_regen_that_brings_nothing_keeps_the_old_answer(turns, monkeypatch):
         patch.setattr(generate, "prefill", interrupted)
         answer(turns, "/regen")
     assert [m["content"] for m in turns.conversation.messages] == ["Hello", " the" * 12]
+
+
+def test_memory_that_runs_out_costs_one_turn(turns, monkeypatch):
+    turns.take("Hello")
+    with monkeypatch.context() as patch, pytest.raises(OutOfMemoryError):
+        patch.setattr(Decoder, "hidden", lambda *_: torch.empty(2**50))
+        turns.take("More")
+    assert [message["content"] for message in turns.conversation.messages] == ["Hello", " the" * 12]
+    assert turns.take("Again") == "length"
 
 
 def test_stats_tell_of_the_last_answer(turns):

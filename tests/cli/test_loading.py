@@ -1,10 +1,13 @@
-"""Loading can be ended with Ctrl+C even where a library swallows the exception."""
+"""Loading can be ended with Ctrl+C, and fails in one line where memory or threads run out."""
 
 import contextlib
 import signal
 
 import pytest
+import torch
+from tiny_models import write_tiny_llama
 
+from llmcli.cli.app import run
 from llmcli.cli.loading import interruptible
 
 
@@ -17,6 +20,14 @@ def test_ctrl_c_that_gets_lost_still_counts():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_that_comes_out_as_another_error_still_counts():
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("cannot load module more than once per process") from None
+
+
 def test_other_errors_pass_and_without_any_nothing_happens():
     before = signal.getsignal(signal.SIGINT)
     with interruptible():
@@ -24,3 +35,39 @@ def test_other_errors_pass_and_without_any_nothing_happens():
     with pytest.raises(ValueError, match="other"), interruptible():
         raise ValueError("other")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_memory_that_runs_out_while_loading_or_answering_is_exit_code_5(
+    tmp_path, capsys, monkeypatch
+):
+    from llmcli.core.model import Decoder
+    from llmcli.engine import session
+
+    def exhausted(*arguments, **options):
+        torch.empty(2**50)
+
+    arguments = ["generate", str(write_tiny_llama(tmp_path)), "-p", "Hello", "-n", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "load_decoder", exhausted)
+        assert run(arguments) == 5
+    assert capsys.readouterr().err.startswith("error: memory ran out while loading the model\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoder, "hidden", exhausted)
+        assert run(arguments) == 5
+    assert capsys.readouterr().err.startswith("error: memory ran out while computing the text\n")
+
+
+def test_memory_that_runs_out_anywhere_else_is_exit_code_5(capsys, monkeypatch):
+    def exhausted(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("llmcli.views.tokens.run", exhausted)
+    assert run(["tokenize", "demo", "Hello"]) == 5
+    assert capsys.readouterr().err == "error: memory ran out\n"
+
+
+def test_absurd_numbers_of_threads_are_a_usage_error(tmp_path, capsys):
+    folder = str(write_tiny_llama(tmp_path))
+    for number in ("0", "100000", "99999999999999999999"):
+        assert run(["generate", folder, "-p", "Hello", "-n", "1", "--threads", number]) == 2
+        assert "--threads" in capsys.readouterr().err
