@@ -226,3 +226,9 @@ def test_the_real_model(shared_data, capsys):
     held = report["tests"][-2]["kv_cache"]
     assert held["bytes_per_token"] == 2 * 5 * 4 * 8 * 4
     assert held["used_bytes"] == held["bytes_per_token"] * (64 + 16 - 1)
+
+
+def test_a_context_beyond_the_models_is_refused_before_loading(monkeypatch, capsys):
+    monkeypatch.setattr("llmcli.cli.loading.load", lambda *_: pytest.fail("it was loaded"))
+    assert run(["bench", "demo", "--ctx-size", "99999", "-n", "2000"]) == 2
+    assert "--ctx-size 99,999 exceeds" in capsys.readouterr().err
