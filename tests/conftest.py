@@ -3,12 +3,16 @@
 Puts tests/ on the import path for its own modules.
 """
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+# Here and in the processes that tests start: models this small are done before a second thread
+# has begun, and threads that wait for each other crawl where another program has a core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -3,15 +3,12 @@
 It knows the options that say which model and where to run it, and nothing of prompts.
 """
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from llmcli.cli.find_model import find_model
+from llmcli.cli.interrupts import interruptible
 from llmcli.cli.options import ContextSize, Device, Dtype, Offline, Revision, Threads
 from llmcli.cli.output import Output
 
@@ -74,26 +71,3 @@ def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
             context=flags.ctx_size,
             progress=lambda count: bar.advance(task, count),
         )
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl+C ends the block by its end at the latest: while native libraries are imported, the
-    exception can be lost on its way, or come out as an ImportError."""
-    pressed = False
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    except Exception:
-        if not pressed:
-            raise
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt

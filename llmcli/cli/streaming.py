@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmcli.cli.interrupts import interruptible
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_settings import SamplingSettings
 from llmcli.engine.timings import Timings
@@ -58,12 +59,14 @@ def stream(generation: "Generation", output: Output) -> None:
     """
     try:
         try:
-            for step in generation:
-                if output.json:
-                    line = TokenLine("token", step.token, step.text, step.logprob, step.index)
-                    output.text(to_json(line, indent=None) + "\n")
-                else:
-                    output.text(step.text)
+            with interruptible() as interruption:
+                for step in generation:
+                    if output.json:
+                        line = TokenLine("token", step.token, step.text, step.logprob, step.index)
+                        output.text(to_json(line, indent=None) + "\n")
+                    else:
+                        output.text(step.text)
+                    interruption.check()
         except KeyboardInterrupt:
             rest = generation.interrupt()
             if not output.json:

@@ -1,40 +1,9 @@
-"""Loading can be ended with Ctrl+C, and fails in one line where memory or threads run out."""
+"""Loading fails in one line where memory or threads run out."""
 
-import contextlib
-import signal
-
-import pytest
 import torch
 from tiny_models import write_tiny_llama
 
 from llmcli.cli.app import run
-from llmcli.cli.loading import interruptible
-
-
-def test_ctrl_c_that_gets_lost_still_counts():
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), interruptible():
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is not before
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_ctrl_c_that_comes_out_as_another_error_still_counts():
-    with pytest.raises(KeyboardInterrupt), interruptible():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            raise ImportError("cannot load module more than once per process") from None
-
-
-def test_other_errors_pass_and_without_any_nothing_happens():
-    before = signal.getsignal(signal.SIGINT)
-    with interruptible():
-        pass
-    with pytest.raises(ValueError, match="other"), interruptible():
-        raise ValueError("other")
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_memory_that_runs_out_while_loading_or_answering_is_exit_code_5(
