@@ -14,7 +14,7 @@ from tokenizers import (
 )
 from tokenizers import Tokenizer as Backend
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no published test data here")
 
 CORPUS = [
