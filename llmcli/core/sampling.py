@@ -17,6 +17,8 @@ from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import GenerationError
 
 FLOAT = torch.finfo(torch.float32)
+# A nucleus is rarely larger, and finding this many best is far cheaper than sorting them all.
+_NUCLEUS = 1024
 NEVER = -100.0  # a bias this low forbids a token, as in the well-known HTTP API
 
 
@@ -65,12 +67,12 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
     """Nucleus sampling (arXiv:1904.09751): keep the fewest tokens whose probabilities reach `p`."""
-    order = logits.argsort(descending=True, stable=True)
-    order = order[: int((logits > -math.inf).sum())]  # after top-k that is a short list
-    probabilities = torch.softmax(logits[order], dim=0)
-    before = probabilities.cumsum(0) - probabilities
-    cut = order[1:][before[1:] >= p]  # the first is always kept
-    return logits.index_fill(0, cut, -math.inf)
+    probabilities = torch.softmax(logits, dim=0)
+    best = probabilities.topk(min(_NUCLEUS, len(logits))).values
+    if best.sum() < p:
+        best = probabilities.sort(descending=True).values
+    before = best.cumsum(0) - best
+    return keep_top_k(logits, max(int((before < p).sum()), 1))
 
 
 def keep_min_p(logits: Tensor, p: float) -> Tensor:
