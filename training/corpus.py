@@ -22,6 +22,20 @@ from training.tasks_facts import (
 from training.tasks_raw import Plain
 from training.tasks_reading import who_is_it
 from training.tasks_talk import ask_name, echo, small_talk, tell_name, tell_other
+from training.tasks_varied import (
+    ask_name_varied,
+    capital_varied,
+    concept_varied,
+    difference_varied,
+    echo_varied,
+    email_varied,
+    framed,
+    raw_copy_varied,
+    raw_title_varied,
+    story_varied,
+    tell_name_varied,
+    unknown_varied,
+)
 from training.tasks_writing import email, story
 
 ENDOFTEXT = "<|endoftext|>"
@@ -29,6 +43,8 @@ IM_START = "<|im_start|>"
 IM_END = "<|im_end|>"
 
 Task = Callable[[random.Random, Pool], Turn]
+Teller = Callable[[random.Random, Pool], tuple[Turn, str]]
+Asker = Callable[[random.Random, Pool, str | None], Turn]
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,8 @@ class Mixture:
     raw_tasks: dict[raw.RawMaker, float]
     raw_share: float
     memory_share: float
+    tell: Teller = tell_name
+    ask: Asker = ask_name
 
 
 # Facts come first, then more of the stream goes to copying, then to what is learned last.
@@ -122,8 +140,50 @@ HARDEST_LAST = Mixture(
     raw_share=0.35,
     memory_share=0.20,
 )
+MANY_WAYS = Mixture(
+    tasks={
+        concept: 6,
+        concept_varied: 19,
+        difference: 2,
+        difference_varied: 8,
+        capital: 3,
+        capital_varied: 10,
+        unknown_thing: 4,
+        framed(unknown_thing): 4,
+        unknown_varied: 9,
+        who_is_it: 4,
+        framed(who_is_it, keep_case=True): 3,
+        email: 2,
+        email_varied: 13,
+        story: 2,
+        story_varied: 5,
+        small_talk: 4,
+        framed(small_talk): 4,
+        small_fact: 2,
+        framed(small_fact): 4,
+        echo: 2,
+        echo_varied: 8,
+    },
+    raw_tasks={
+        raw.raw_capital: 8,
+        raw.raw_title: 10,
+        raw_title_varied: 18,
+        raw.raw_refers: 10,
+        raw.raw_small: 6,
+        raw.raw_name: 3,
+        raw_copy_varied: 24,
+        raw.raw_concept: 3,
+        raw.raw_story: 3,
+    },
+    raw_share=0.25,
+    memory_share=0.2,
+    tell=tell_name_varied,
+    ask=ask_name_varied,
+)
+# The second stage of the training begins with this block, wherever the first one ended.
+VARIED_BLOCK = 1000
 # The block from which on a mixture is used; the last line that applies counts.
-PHASES = ((-1, FACTS_FIRST), (10, COPYING_TOO), (17, HARDEST_LAST))
+PHASES = ((-1, FACTS_FIRST), (10, COPYING_TOO), (17, HARDEST_LAST), (VARIED_BLOCK, MANY_WAYS))
 
 LONG_SHARE = 0.02
 PROMPT_WEIGHT = 0.1
@@ -178,7 +238,7 @@ def plain_turns(rng: random.Random, mixture: Mixture) -> list[Turn]:
             turns += trainable(lambda: concept_turns(rng, Pool.TRAIN))
             continue
         if rng.random() < 0.03:
-            turns += trainable(lambda: [ask_name(rng, Pool.TRAIN, None)])
+            turns += trainable(lambda: [mixture.ask(rng, Pool.TRAIN, None)])
         turns.append(any_turn(rng, mixture))
     return turns
 
@@ -200,11 +260,11 @@ def memory_turns(rng: random.Random, mixture: Mixture) -> list[Turn]:
 
 def name_turns(rng: random.Random, mixture: Mixture) -> tuple[Turn, Turn]:
     """The telling of a name, perhaps with a first question, and the later question for it."""
-    told, name = tell_name(rng, Pool.TRAIN)
+    told, name = mixture.tell(rng, Pool.TRAIN)
     if rng.random() < 0.2 and belongs(told.user, Pool.TRAIN):
         extra = any_turn(rng, mixture)
         told = Turn(f"{told.user.rstrip('.!')}. {extra.user}", f"{told.answer} {extra.answer}")
-    return told, ask_name(rng, Pool.TRAIN, name)
+    return told, mixture.ask(rng, Pool.TRAIN, name)
 
 
 def as_document(turns: list[Turn], system: str | None = None) -> Document:

@@ -129,15 +129,18 @@ late report, late reply, late payment, late delivery, delay, noise, late invoice
     return f"the {adjective} {rng.choice((thing, rng.choice(EVENTS)))}"
 
 
-def email(rng: random.Random, pool: Pool) -> Turn:
-    name, about = person(rng, pool), mishap(rng, pool)
-    question = opened(rng, EMAIL.pick(rng, pool).format(n=name, m=about))
-    answer = (
+def email_text(name: str, about: str) -> str:
+    return (
         f"Subject: Sorry about {about}\n\nDear {name},\n\nI am very sorry about {about}. It was my "
         "mistake, and I will make sure that it does not happen again. Thank you for your "
         "patience.\n\nKind regards"
     )
-    return Turn(roughened(rng, question, keep_case=True), answer)
+
+
+def email(rng: random.Random, pool: Pool) -> Turn:
+    name, about = person(rng, pool), mishap(rng, pool)
+    question = opened(rng, EMAIL.pick(rng, pool).format(n=name, m=about))
+    return Turn(roughened(rng, question, keep_case=True), email_text(name, about))
 
 
 STORY = Split(

@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,31 +22,66 @@ from torch import Tensor
 from llmcli.core.model import Decoder
 from training import export, tokenizer
 from training.batches import Batch, stream
+from training.corpus import VARIED_BLOCK
 from training.muon import Muon
 
 SEED = 20
-TOKENS = 12_000_000
 BATCH_TOKENS = 2048
 BATCHES_PER_STEP = 2
 MUON_RATE = 0.02
 ADAM_RATE = 4e-3
-WARMUP_STEPS = 60
-# The share of the training over which the learning rates fall linearly to zero.
-DECAY_SHARE = 0.6
 CHECKPOINT_SECONDS = 180
 RUN = Path(__file__).parent / "runs" / "demo"
 OUT = Path(__file__).parent.parent / "llmcli" / "demo"
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training with its own part of the stream and its own learning rates."""
+
+    tokens: int
+    first_block: int
+    peak: float
+    warmup_steps: int
+    # The share of the stage over which the learning rates fall linearly to zero.
+    decay_share: float
+
+    def rate(self, step: int, done: float) -> float:
+        """The share of the full learning rate: a short rise, a plateau, a linear fall to zero."""
+        shape = min(1.0, (step + 1) / self.warmup_steps, (1.0 - done) / self.decay_share)
+        return self.peak * shape
+
+
+STAGES = (
+    Stage(tokens=12_000_000, first_block=0, peak=1.0, warmup_steps=60, decay_share=0.6),
+    Stage(tokens=5_500_000, first_block=VARIED_BLOCK, peak=0.4, warmup_steps=30, decay_share=1.0),
+)
+
+
 @dataclass
 class Position:
-    """How far the training is: batches up to `index` of `block` are done."""
+    """How far the training is: batches up to `index` of `block` are done.
+
+    `begin_step` and `begin_tokens` are the values of `step` and `tokens` when the stage began.
+    """
 
     block: int = 0
     index: int = 0
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    stage: int = 0
+    begin_step: int = 0
+    begin_tokens: int = 0
+
+    def done(self, stages: tuple[Stage, ...]) -> float:
+        """The share of the stage that is done."""
+        return (self.tokens - self.begin_tokens) / stages[self.stage].tokens
+
+    def enter_next(self, stages: tuple[Stage, ...]) -> None:
+        self.stage += 1
+        self.block, self.index = stages[self.stage].first_block, 0
+        self.begin_step, self.begin_tokens = self.step, self.tokens
 
 
 def new_decoder(seed: int) -> Decoder:
@@ -70,11 +105,6 @@ def optimizers(decoder: Decoder) -> tuple[Muon, torch.optim.AdamW]:
         Muon(matrices, lr=MUON_RATE, weight_decay=0.05),
         torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.01),
     )
-
-
-def rate(step: int, done: float) -> float:
-    """The share of the full learning rate: a short rise, a plateau, a linear fall to zero."""
-    return min(1.0, (step + 1) / WARMUP_STEPS, (1.0 - done) / DECAY_SHARE)
 
 
 def loss_of(decoder: Decoder, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -105,14 +135,15 @@ def restore(path: Path, decoder: Decoder, pair: tuple[Muon, torch.optim.AdamW]) 
     return Position(**state["position"])
 
 
-def train(tokens: int, run: Path, words: Tokenizer) -> tuple[Decoder, Position]:
-    """Trains up to a number of tokens, from the run's checkpoint if it has one."""
+def train(stages: tuple[Stage, ...], run: Path, words: Tokenizer) -> tuple[Decoder, Position]:
+    """Trains all the stages, from the run's checkpoint if it has one."""
     decoder = new_decoder(SEED)
     pair = optimizers(decoder)
     full = [[group["lr"] for group in optimizer.param_groups] for optimizer in pair]
     checkpoint = run / "checkpoint.pt"
     at = restore(checkpoint, decoder, pair) if checkpoint.exists() else Position()
     batches = stream(words, SEED, BATCH_TOKENS, export.CONTEXT, at.block, at.index)
+    total_tokens = sum(stage.tokens for stage in stages)
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -123,13 +154,19 @@ def train(tokens: int, run: Path, words: Tokenizer) -> tuple[Decoder, Position]:
     )
     smooth, last_save = 0.0, time.monotonic()
     with Progress(*columns) as progress, (run / "log.jsonl").open("a") as log:
-        bar = progress.add_task("", total=tokens, completed=at.tokens, loss="...", speed="...")
-        while at.tokens < tokens:
+        bar = progress.add_task(
+            "", total=total_tokens, completed=at.tokens, loss="...", speed="..."
+        )
+        while at.done(stages) < 1.0 or at.stage + 1 < len(stages):
+            if at.done(stages) >= 1.0:
+                at.enter_next(stages)
+                batches = stream(words, SEED, BATCH_TOKENS, export.CONTEXT, at.block, at.index)
+            share = stages[at.stage].rate(at.step - at.begin_step, at.done(stages))
             begin = time.monotonic()
             for optimizer, rates in zip(pair, full, strict=True):
                 optimizer.zero_grad(set_to_none=True)
                 for group, lr in zip(optimizer.param_groups, rates, strict=True):
-                    group["lr"] = lr * rate(at.step, at.tokens / tokens)
+                    group["lr"] = lr * share
             chosen = [next(batches) for _ in range(BATCHES_PER_STEP)]
             weight = sum(float(batch.weights.sum()) for _, _, batch in chosen)
             total = 0.0
@@ -159,7 +196,13 @@ def train(tokens: int, run: Path, words: Tokenizer) -> tuple[Decoder, Position]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the bundled demo model.")
-    parser.add_argument("--tokens", type=int, default=TOKENS, help="how many tokens to train on")
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        nargs=len(STAGES),
+        default=[stage.tokens for stage in STAGES],
+        help="how many tokens to train on in each stage",
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="where the model folder goes")
     parser.add_argument("--run", type=Path, default=RUN, help="where checkpoint and log go")
     parser.add_argument("--restart", action="store_true", help="forget the run's checkpoint")
@@ -180,7 +223,11 @@ def main() -> None:
         decoder = new_decoder(SEED)
         at = restore(options.run / "checkpoint.pt", decoder, optimizers(decoder))
     else:
-        decoder, at = train(options.tokens, options.run, words)
+        stages = tuple(
+            replace(stage, tokens=tokens)
+            for stage, tokens in zip(STAGES, options.tokens, strict=True)
+        )
+        decoder, at = train(stages, options.run, words)
     export.write(decoder, words, options.out)
     (options.run / "summary.json").write_text(json.dumps(asdict(at), indent=2) + "\n")
     print(f"{at.tokens:,} tokens in {at.seconds / 60:.1f} minutes; written to {options.out}")

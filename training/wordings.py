@@ -302,6 +302,11 @@ def opened(rng: random.Random, question: str) -> str:
     opener = rng.choice(OPENERS)
     if not opener or question.startswith(("I ", "My ")):
         return question
+    return after_opener(opener, question)
+
+
+def after_opener(opener: str, question: str) -> str:
+    """A question behind an opener, its first letter small unless the opener ends a sentence."""
     first = question.split(" ", 1)[0]
     ordinary = first.isalpha() and first == first.capitalize() and len(first) > 1
     lower = question[0].lower() + question[1:] if ordinary else question

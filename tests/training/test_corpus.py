@@ -1,5 +1,6 @@
 """What the corpus promises: determinism, the held-out rule, the layout of conversations."""
 
+import hashlib
 import random
 import re
 
@@ -9,6 +10,7 @@ from training.corpus import (
     ENDOFTEXT,
     HARDEST_LAST,
     PHASES,
+    VARIED_BLOCK,
     Document,
     as_document,
     documents,
@@ -19,10 +21,12 @@ from training.facts_people import NAMES, NEW_HEROES, NEW_NAMES, made_up_word
 from training.facts_training import CONCEPTS, DIFFERENCES
 from training.facts_unknown import NEW_REQUESTS, NEW_THINGS, PEOPLE, SEEN_THINGS
 from training.facts_world import CAPITALS, NO_CAPITAL, TITLES
-from training.holdout import ALWAYS_TRAINED, Pool, fingerprint, is_held_out
-from training.tasks_facts import Turn
+from training.holdout import ALWAYS_TRAINED, Pool, Split, fingerprint, is_held_out
+from training.tasks_facts import AFTER, COLOUR, OPPOSITE, SOUND, SUMS, Turn
+from training.tasks_raw import TITLE_FRAMES
 from training.tasks_reading import NEW_PAIRS
-from training.tasks_writing import NEW_MISHAPS
+from training.tasks_talk import ASK_NAME, ECHO, TELL_NAME
+from training.tasks_writing import EMAIL, NEW_MISHAPS, STORY
 from training.train import SEED
 from training.wordings import CAPITAL, COUNTRY, DIFFERENCE, RAW_CAPITAL, RAW_COUNTRY, WHAT, WHY
 
@@ -40,6 +44,13 @@ def prompts(sample: list[Document]) -> set[str]:
     return {prompt for doc in sample for prompt in doc.prompts}
 
 
+@pytest.fixture(scope="module")
+def varied_prompts() -> str:
+    """The fingerprints of the second stage's prompts, one a line."""
+    docs = documents(SEED, VARIED_BLOCK, 3000)
+    return "\n".join(fingerprint(prompt) for doc in docs for prompt in doc.prompts)
+
+
 def test_the_same_seed_makes_the_same_documents() -> None:
     assert list(documents(3, 5, 200)) == list(documents(3, 5, 200))
 
@@ -48,6 +59,21 @@ def test_another_seed_or_block_makes_other_documents() -> None:
     first = list(documents(3, 5, 50))
     assert first != list(documents(4, 5, 50))
     assert first != list(documents(3, 6, 50))
+
+
+# The bundled weights come from exactly this stream; a change here means another training.
+@pytest.mark.parametrize(
+    ("block", "mark"),
+    [
+        (0, "97b13f370713da50"),
+        (12, "9cd5b74068df66fb"),
+        (20, "ba5dd257c7fce70d"),
+        (VARIED_BLOCK, "a4fd5049ffae136e"),
+    ],
+)
+def test_the_stream_is_the_one_of_the_bundled_weights(block: int, mark: str) -> None:
+    texts = "\n".join(f"{doc.parts} {doc.prompts}" for doc in documents(SEED, block, 200))
+    assert hashlib.sha256(texts.encode()).hexdigest()[:16] == mark
 
 
 def test_every_prompt_of_a_document_is_listed(sample: list[Document]) -> None:
@@ -79,13 +105,31 @@ def test_no_examined_prompt_is_trained_on(category: str, prompts: set[str]) -> N
             assert fingerprint(asked) not in trained, asked
 
 
-@pytest.mark.parametrize(
-    "table", [WHAT, WHY, DIFFERENCE, CAPITAL, COUNTRY, RAW_CAPITAL, RAW_COUNTRY]
+TABLES = (
+    *(WHAT, WHY, DIFFERENCE, CAPITAL, COUNTRY, RAW_CAPITAL, RAW_COUNTRY, TITLE_FRAMES),
+    *(TELL_NAME, ASK_NAME, ECHO, EMAIL, STORY, SUMS, OPPOSITE, AFTER, COLOUR, SOUND),
 )
-def test_unseen_wordings_are_not_among_the_seen(table: object) -> None:
-    seen = {fingerprint(wording) for wording in table.seen}  # type: ignore[attr-defined]
-    new = {fingerprint(wording) for wording in table.new}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_unseen_wordings_are_not_among_the_seen(table: Split) -> None:
+    seen = {fingerprint(wording) for wording in table.seen}
+    new = {fingerprint(wording) for wording in table.new}
     assert new and not seen & new
+
+
+SLOT = r"(?:\S+ ?){1,6}?"
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_prompt_of_the_second_stage_contains_an_unseen_wording(
+    table: Split, varied_prompts: str
+) -> None:
+    for wording in table.new:
+        words = fingerprint(re.sub(r"\{\w+\}", "SLOT", wording))
+        pattern = re.compile(rf"\b{words.replace('slot', SLOT)}\b")
+        assert pattern.search(fingerprint(wording.replace("{", "").replace("}", "")))
+        assert not pattern.search(varied_prompts), wording
 
 
 def test_names_subjects_and_heroes_that_are_new_stay_out(sample: list[Document]) -> None:

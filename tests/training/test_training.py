@@ -1,5 +1,6 @@
 """What the training promises: exact batches, a working optimizer, resuming, faithful export."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tokenizers import Tokenizer
 from llmcli.core.model import Decoder
 from training import export, tokenizer, train
 from training.batches import block_batches, encode, stream
-from training.corpus import Document, documents
+from training.corpus import VARIED_BLOCK, Document, documents
 from training.muon import Muon, orthogonalized
 
 DEMO = train.OUT
@@ -22,8 +23,9 @@ def words() -> Tokenizer:
 
 
 def test_parts_encode_as_the_whole_text_does(words: Tokenizer) -> None:
-    for doc in documents(1, 0, 300):
-        assert encode(words, doc)[0] == words.encode(doc.text).ids
+    for block in (0, VARIED_BLOCK):
+        for doc in documents(1, block, 300):
+            assert encode(words, doc)[0] == words.encode(doc.text).ids
 
 
 def test_digits_are_single_tokens_and_facts_whole_ones(words: Tokenizer) -> None:
@@ -79,10 +81,20 @@ def test_muon_lowers_a_loss() -> None:
 
 
 def test_the_rates_rise_stay_and_fall_to_zero() -> None:
-    assert train.rate(0, 0.0) < train.rate(30, 0.01) < 1.0
-    assert train.rate(1000, 0.3) == 1.0
-    assert train.rate(1000, 0.9) == pytest.approx(0.1 / train.DECAY_SHARE)
-    assert train.rate(1000, 1.0) == 0.0
+    first, second = train.STAGES
+    assert first.rate(0, 0.0) < first.rate(30, 0.01) < 1.0
+    assert first.rate(1000, 0.3) == 1.0
+    assert first.rate(1000, 0.9) == pytest.approx(0.1 / first.decay_share)
+    assert first.rate(1000, 1.0) == second.rate(1000, 1.0) == 0.0
+    assert second.rate(10, 0.0) < second.rate(100, 0.1) < second.peak < first.peak
+
+
+def test_the_second_stage_has_its_own_part_of_the_stream() -> None:
+    at = train.Position(block=27, index=170, step=3123, tokens=12_003_594)
+    assert at.done(train.STAGES) >= 1.0
+    at.enter_next(train.STAGES)
+    assert (at.stage, at.block, at.index, at.step) == (1, VARIED_BLOCK, 0, 3123)
+    assert at.done(train.STAGES) == 0.0
 
 
 def test_a_resumed_run_goes_on_exactly(words: Tokenizer, tmp_path: Path, monkeypatch) -> None:
@@ -91,12 +103,17 @@ def test_a_resumed_run_goes_on_exactly(words: Tokenizer, tmp_path: Path, monkeyp
     torch.set_num_threads(1)
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
-    # The rate depends on the goal, so hold it fixed while the goal moves.
-    monkeypatch.setattr(train, "rate", lambda step, done: 1.0)
-    whole, end = train.train(1600, tmp_path / "whole", words)
-    train.train(600, tmp_path / "parts", words)
-    parts, end_of_parts = train.train(1600, tmp_path / "parts", words)
-    assert (end.step, end.tokens) == (end_of_parts.step, end_of_parts.tokens)
+    # The rate depends on the goal of the stage, so hold it fixed while the goal moves.
+    monkeypatch.setattr(train.Stage, "rate", lambda self, step, done: 1.0)
+
+    def stages(*tokens: int) -> tuple[train.Stage, ...]:
+        return tuple(replace(s, tokens=t) for s, t in zip(train.STAGES, tokens, strict=False))
+
+    whole, end = train.train(stages(900, 700), tmp_path / "whole", words)
+    for part in ((400,), (900,), (900, 300), (900, 700)):
+        parts, end_of_parts = train.train(stages(*part), tmp_path / "parts", words)
+    assert replace(end, seconds=0.0) == replace(end_of_parts, seconds=0.0)
+    assert end.stage == 1 and end.block >= VARIED_BLOCK
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
         torch.testing.assert_close(a, b)
 
