@@ -9,10 +9,9 @@ import sys
 import typer
 
 from llmcli.cli import bench, chat, download, generate, inspect, models, tokenize
+from llmcli.cli.interrupts import INTERRUPTED
 from llmcli.cli.output import Output, set_up_streams
 from llmcli.errors import LlmcliError, OutOfMemoryError
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="llmcli",

@@ -10,6 +10,7 @@ import typer
 
 from llmcli.cli.given_text import piped_text, read_file
 from llmcli.cli.groups import sources, with_groups
+from llmcli.cli.interrupts import INTERRUPTED
 from llmcli.cli.loading import LoadFlags, find, load
 from llmcli.cli.options import (
     COMMAND,
@@ -30,8 +31,6 @@ from llmcli.errors import UsageError
 
 if TYPE_CHECKING:
     from llmcli.engine.folder import CheckedFolder
-
-INTERRUPTED = 130
 
 Prompt = Annotated[
     str | None,

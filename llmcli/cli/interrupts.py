@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+INTERRUPTED = 130  # the exit code that shells give a program ended by Ctrl+C
+
 
 class Interruption:
     """Whether Ctrl+C was pressed. The exception it raises can be lost on its way, where native
