@@ -6,8 +6,6 @@ It knows nothing of how the decoder computes.
 import mmap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -30,23 +28,14 @@ DTYPES: Mapping[str, torch.dtype] = {
 
 
 class MappedFiles:
-    """The weight files of one folder, each mapped once, read-only as far as the disk goes."""
+    """The weight files of one folder, each mapped once, read-only as far as the disk goes.
+
+    A map is never closed, since tensors may view its pages: it goes with the last of them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._maps: dict[str, mmap.mmap] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # Not closed: tensors may view the pages. Each map goes with its last tensor.
-        self._maps.clear()
 
     def tensor(self, header: TensorHeader) -> Tensor:
         """The tensor on the CPU, in the file's dtype, sharing the file's pages."""
@@ -104,24 +93,24 @@ def load_decoder(
     packed: dict[str, list[Expected]] = {
         _module(tensor): [] for tensor in expected if tensor.packing is not None
     }
-    with MappedFiles(folder) as files:
-        for target, parts in by_target(expected).items():
-            matrices = packed.get(_module(parts[0]))
-            if matrices is not None and not target.endswith(".bias"):
-                matrices += parts
-                continue
-            # Norms stay in fp32 whatever the rest is in: they are small, and sensitive.
-            wanted = torch.float32 if parts[0].component == "norms" else dtype
-            state[target] = _fill(files, headers, parts, wanted, device)
-            if progress is not None:
-                progress(sum(headers[part.name].nbytes for part in parts))
-        for module, matrices in packed.items():
-            unpacked = _unpack_parts(files, headers, matrices, dtype)
-            linear = build_linear(unpacked, state.pop(f"{module}.bias", None), device)
-            decoder.set_submodule(module, linear)
-            state.update(linear.state_dict(prefix=f"{module}."))
-            if progress is not None:
-                progress(sum(headers[tensor.name].nbytes for tensor in matrices))
+    files = MappedFiles(folder)
+    for target, parts in by_target(expected).items():
+        matrices = packed.get(_module(parts[0]))
+        if matrices is not None and not target.endswith(".bias"):
+            matrices += parts
+            continue
+        # Norms stay in fp32 whatever the rest is in: they are small, and sensitive.
+        wanted = torch.float32 if parts[0].component == "norms" else dtype
+        state[target] = _fill(files, headers, parts, wanted, device)
+        if progress is not None:
+            progress(sum(headers[part.name].nbytes for part in parts))
+    for module, matrices in packed.items():
+        unpacked = _unpack_parts(files, headers, matrices, dtype)
+        linear = build_linear(unpacked, state.pop(f"{module}.bias", None), device)
+        decoder.set_submodule(module, linear)
+        state.update(linear.state_dict(prefix=f"{module}."))
+        if progress is not None:
+            progress(sum(headers[tensor.name].nbytes for tensor in matrices))
     decoder.load_state_dict(state, strict=True, assign=True)
     return decoder.requires_grad_(False).eval()
 

@@ -69,11 +69,6 @@ class Rope:
                         f"not {len(factors)}"
                     )
 
-    @property
-    def looks_at_length(self) -> bool:
-        """Whether frequencies depend on how many positions are in sight."""
-        return self.kind in ("dynamic", "longrope")
-
 
 @dataclass(frozen=True)
 class Layer:

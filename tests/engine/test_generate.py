@@ -8,9 +8,9 @@ from tiny_models import write_tiny_llama
 
 from llmcli.checkpoint.store import Source
 from llmcli.core.sampling_spec import SamplingSpec
+from llmcli.engine import hardware
 from llmcli.engine.folder import check_folder
 from llmcli.engine.generate import Generation, decode, prefill
-from llmcli.engine.hardware import choose_threads
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model, load
 from llmcli.errors import PromptError, UsageError
@@ -205,6 +205,8 @@ def test_a_small_model_takes_one_thread_unless_more_are_asked_for(model: Model) 
         torch.set_num_threads(before)
 
 
-def test_a_large_model_takes_every_thread() -> None:
-    assert choose_threads(None, 134_515_008) == choose_threads(None, 8_030_261_248) >= 1
-    assert choose_threads(3, 134_515_008) == 3
+def test_a_large_model_takes_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "_ALL_THREADS", 7)
+    assert hardware.choose_threads(None, 134_515_008) == 7
+    assert hardware.choose_threads(3, 134_515_008) == 3
+    assert hardware.choose_threads(None, 2_373_696) == 1
