@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 MODEL ?= demo
 LLMCLI := $(VENV)/bin/llmcli
+BUILD := setup.py $(wildcard llmcli/core/native/*)
 
 .PHONY: chat test check demo-model clean
 
@@ -26,13 +27,13 @@ demo-model: $(VENV)/.dev
 	$(VENV)/bin/python -m training.evaluate --write
 
 # Exactly the versions that were tested; --editable, so that an edit runs without another install.
-$(VENV)/.user: pyproject.toml constraints.txt | $(VENV)
+$(VENV)/.user: pyproject.toml constraints.txt $(BUILD) | $(VENV)
 	@echo "Installing llmcli into $(VENV) (once; torch is large) ..." >&2
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable . >&2
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)
+$(VENV)/.dev: pyproject.toml constraints.txt $(BUILD) | $(VENV)
 	@echo "Installing llmcli and what its tests need into $(VENV) ..." >&2
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable ".[dev]" >&2

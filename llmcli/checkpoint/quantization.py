@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llmcli.checkpoint.settings import Settings
+from llmcli.core.tiles import GROUP
 
 Method = Literal["gptq", "awq"]
 # What a packed module holds in place of `weight`; g_idx, in GPTQ alone, gives each column's group.
@@ -62,9 +63,9 @@ class Packing:
 
     @property
     def fits_core(self) -> bool:
-        """Whether the core's quantized linear can hold it: equal groups, and whole bytes. It
+        """Whether the core's quantized linear can hold it: groups of whole runs of columns. It
         holds 2, 3 and 4 bits as 4, in half a byte each, and 8 bits as a byte."""
-        return self.columns % self.group_size == 0 and (self.code_bits == 8 or not self.columns % 2)
+        return self.group_size % GROUP == 0 or self.group_size >= self.columns
 
     @property
     def code_bits(self) -> int:

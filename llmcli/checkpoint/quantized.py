@@ -24,6 +24,7 @@ class Unpacked:
     """A matrix as `QuantizedLinear` takes it: columns in `order`, groups of equal length."""
 
     bits: int
+    group: int | None
     codes: Tensor
     zeros: Tensor
     scales: Tensor
@@ -55,7 +56,9 @@ def unpack(
     even = order is None or torch.equal(group_of[order], runs)
     if not even or not packing.fits_core:
         return codes.to(dtype).sub_(zeros[:, group_of]).mul_(scales[:, group_of])
-    return Unpacked(bits, codes if order is None else codes[:, order], zeros, scales, order)
+    whole_rows = packing.group_size >= packing.columns
+    group = None if whole_rows else packing.group_size
+    return Unpacked(bits, group, codes if order is None else codes[:, order], zeros, scales, order)
 
 
 def unpack_words(words: Tensor, bits: int) -> Tensor:
@@ -113,11 +116,12 @@ def build_linear(
     packed = [part for part in parts if isinstance(part, Unpacked)]
     if len(packed) == len(parts) and all(_same_order(part, packed[0]) for part in packed):
         order = packed[0].order
-        return QuantizedLinear(
+        return QuantizedLinear.of(
             torch.cat([part.codes for part in packed]).to(device),
-            torch.cat([part.zeros for part in packed]).to(device),
             torch.cat([part.scales for part in packed]).to(device),
+            torch.cat([part.zeros for part in packed]).to(device),
             bits=packed[0].bits,
+            group=packed[0].group,
             order=None if order is None else order.to(device),
             bias=bias,
         )

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from llmcli.core import ops
 from llmcli.core.cache import KVCache
 from llmcli.core.config import ModelConfig
 from llmcli.core.linear import Linear
@@ -52,14 +53,14 @@ class Attention(nn.Module):
         self.n_kv_heads, self.d_head = config.n_kv_heads, config.d_head
         self.n_groups = config.n_heads // config.n_kv_heads
         self.scale, self.softcap = config.attention_scale, config.attention_softcap
-        self.widths = (config.d_q, config.d_kv, config.d_kv)
+        self.widths = [config.d_q, config.d_kv, config.d_kv]
         self.qkv = Linear(config.d_model, sum(self.widths), bias=config.qkv_bias)
         self.out = Linear(config.d_q, config.d_model, bias=config.out_bias)
         self.norm_all = config.qk_norm == "all_heads"
-        normed = config.qk_norm != "none"
-        widths = self.widths if self.norm_all else (config.d_head, config.d_head)
-        self.q_norm = make_norm(config, widths[0]) if normed else nn.Identity()
-        self.k_norm = make_norm(config, widths[1]) if normed else nn.Identity()
+        self.normed = config.qk_norm != "none"
+        widths = self.widths if self.norm_all else [config.d_head, config.d_head]
+        self.q_norm = make_norm(config, widths[0]) if self.normed else nn.Identity()
+        self.k_norm = make_norm(config, widths[1]) if self.normed else nn.Identity()
 
     def forward(
         self,
@@ -70,8 +71,11 @@ class Attention(nn.Module):
         tap: Tap | None,
     ) -> Tensor:
         """x (B, T, d_model) -> (B, T, d_model)."""
+        qkv = self.qkv(x)
+        if cache is not None and tap is None and ops.can_attend(qkv, self.d_head):
+            return cast(Tensor, self.out(self._decode(qkv, rotate, sight, cache)))
         name = f"blocks.{self.index}.attn"
-        q, k, v = self.qkv(x).split(self.widths, dim=-1)
+        q, k, v = qkv.split(self.widths, dim=-1)
         if self.norm_all:
             q, k = self.q_norm(q), self.k_norm(k)
         q, k, v = (part.unflatten(-1, (-1, self.d_head)) for part in (q, k, v))  # (B, T, heads, D)
@@ -87,6 +91,27 @@ class Attention(nn.Module):
         z = self._mix_explicit(q, k, v, sight, tap) if explicit else self._mix(q, k, v, sight)
         z = point(tap, f"{name}.z", z.transpose(1, 2))  # (B, T, H, D)
         return cast(Tensor, self.out(z.flatten(2)))
+
+    def _decode(self, qkv: Tensor, rotate: Rotation | None, sight: Sight, cache: KVCache) -> Tensor:
+        """One token's heads (1, 1, H * D), by the native kernel."""
+        q, k, v = torch.split(qkv[0, 0], self.widths)
+        if self.normed and self.norm_all:
+            q, k = self.q_norm(q), self.k_norm(k)
+        elif self.normed:
+            q = self.q_norm(q.view(-1, self.d_head))
+            k = self.k_norm(k.view(-1, self.d_head))
+        return ops.attend(
+            q,
+            k,
+            v,
+            None if rotate is None else rotate.cos,
+            None if rotate is None else rotate.sin,
+            cache.reserve(self.index, 1),
+            cache.length,
+            window=sight.window,
+            scale=self.scale,
+            softcap=self.softcap,
+        )
 
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
         if sight.count == 1:

@@ -52,12 +52,18 @@ class KVCache:
         (B, K, S, D). `length` moves only when `advance` is called, after the last layer: a pass
         that is cut short leaves the cache as it was."""
         stop = self.length + keys.shape[2]
-        if stop > self._layers[layer].shape[3]:
-            self._grow(stop)
-        both = self._layers[layer]
+        both = self.reserve(layer, keys.shape[2])
         both[0, :, :, self.length : stop] = keys
         both[1, :, :, self.length : stop] = values
         return both[0, :, :, :stop], both[1, :, :, :stop]
+
+    def reserve(self, layer: int, count: int) -> Tensor:
+        """The layer's memory (2, B, K, capacity, D), keys first, with room for `count` more
+        positions: who computes in place writes them from `length` on."""
+        stop = self.length + count
+        if stop > self._layers[layer].shape[3]:
+            self._grow(stop)
+        return self._layers[layer]
 
     def advance(self, count: int) -> None:
         """Count `count` appended positions as held."""

@@ -9,27 +9,19 @@ It knows nothing of files, text, sampling or time; what a model has is in its `M
                                                                                      logits
 """
 
-from collections.abc import Callable
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from llmcli.core import ops
 from llmcli.core.attention import Attention, Sight, soft_cap
 from llmcli.core.cache import KVCache
-from llmcli.core.config import Activation, ModelConfig, Rope
+from llmcli.core.config import ModelConfig, Rope
 from llmcli.core.linear import Embedding, Linear
 from llmcli.core.norm import make_norm
 from llmcli.core.rope import Rotation
 from llmcli.core.tap import Tap, point
-
-ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "silu": F.silu,
-    "gelu": F.gelu,
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "relu": F.relu,
-}
 
 
 class GatedMLP(nn.Module):
@@ -38,15 +30,19 @@ class GatedMLP(nn.Module):
     def __init__(self, config: ModelConfig, index: int) -> None:
         super().__init__()
         self.index = index
-        self.activation = ACTIVATIONS[config.activation]
+        self.activation = config.activation
         self.gate_up = Linear(config.d_model, 2 * config.d_ff, bias=config.mlp_bias)
         self.down = Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
 
     def forward(self, x: Tensor, tap: Tap | None) -> Tensor:
+        gate_up = self.gate_up(x)
+        if tap is None:
+            return cast(Tensor, self.down(ops.activate(gate_up, self.activation, gated=True)))
         name = f"blocks.{self.index}.mlp"
-        gate, up = self.gate_up(x).chunk(2, dim=-1)
-        gate, up = point(tap, f"{name}.pre", gate), point(tap, f"{name}.up", up)
-        return cast(Tensor, self.down(point(tap, f"{name}.post", self.activation(gate) * up)))
+        gate, up = gate_up.chunk(2, dim=-1)
+        gate, up = tap(f"{name}.pre", gate), tap(f"{name}.up", up)
+        post = ops.activate(gate, self.activation, gated=False) * up
+        return cast(Tensor, self.down(tap(f"{name}.post", post)))
 
 
 class PlainMLP(nn.Module):
@@ -55,14 +51,15 @@ class PlainMLP(nn.Module):
     def __init__(self, config: ModelConfig, index: int) -> None:
         super().__init__()
         self.index = index
-        self.activation = ACTIVATIONS[config.activation]
+        self.activation = config.activation
         self.up = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
         self.down = Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
 
     def forward(self, x: Tensor, tap: Tap | None) -> Tensor:
         name = f"blocks.{self.index}.mlp"
         pre = point(tap, f"{name}.pre", self.up(x))
-        return cast(Tensor, self.down(point(tap, f"{name}.post", self.activation(pre))))
+        post = ops.activate(pre, self.activation, gated=False)
+        return cast(Tensor, self.down(point(tap, f"{name}.post", post)))
 
 
 class Block(nn.Module):
@@ -118,11 +115,11 @@ class Decoder(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.embed.weight.dtype
+        return self.embed.dtype
 
     @property
     def device(self) -> torch.device:
-        return self.embed.weight.device
+        return self.embed.device
 
     def new_cache(self, *, capacity: int = 64, limit: int | None = None, batch: int = 1) -> KVCache:
         """An empty cache of this model's shape, dtype and device."""
@@ -155,8 +152,8 @@ class Decoder(nn.Module):
 
     def unembed(self, hidden: Tensor, tap: Tap | None = None) -> Tensor:
         """States (..., d_model) -> logits (..., vocab_size) in fp32."""
-        logits = F.linear(hidden, self.embed.weight) if self.head is None else self.head(hidden)
-        logits = logits.float()
+        head = self.embed.unembed(hidden) if self.head is None else self.head(hidden, torch.float32)
+        logits = cast(Tensor, head)
         if self.config.logit_scale != 1:
             logits = logits * self.config.logit_scale
         return point(tap, "logits", soft_cap(logits, self.config.logit_softcap))

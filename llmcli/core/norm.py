@@ -4,9 +4,9 @@ It knows nothing of where a norm stands.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from llmcli.core import ops
 from llmcli.core.config import ModelConfig
 
 
@@ -19,8 +19,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        normed = F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps)
-        return normed.to(x.dtype)
+        return ops.norm(x, self.weight, None, self.eps)
 
 
 class LayerNorm(nn.Module):
@@ -33,8 +32,7 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight.float(), self.bias.float()
-        return F.layer_norm(x.float(), weight.shape, weight, bias, self.eps).to(x.dtype)
+        return ops.norm(x, self.weight, self.bias, self.eps)
 
 
 def make_norm(config: ModelConfig, width: int) -> nn.Module:

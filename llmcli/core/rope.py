@@ -4,6 +4,7 @@ It knows nothing of where a position comes from.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -71,17 +72,31 @@ class Rotation:
     """Cosines and sines for positions start .. start + T - 1, ready for every layer of one pass."""
 
     def __init__(self, rope: Rope, start: int, count: int, like: Tensor) -> None:
-        frequencies = inverse_frequencies(rope, start + count, like.device)
+        frequencies = _frequencies(rope, _length_that_matters(rope, start + count), like.device)
         positions = torch.arange(start, start + count, device=like.device).float()
         angles = torch.outer(positions, frequencies)  # (T, dim / 2)
         angles = torch.cat((angles, angles), dim=-1)  # (T, dim): halves, not neighbours, pair up
-        self.cos = (angles.cos() * rope.scale).to(like.dtype).unsqueeze(1)  # (T, 1, dim)
-        self.sin = (angles.sin() * rope.scale).to(like.dtype).unsqueeze(1)
+        self.cos, self.sin = angles.cos() * rope.scale, angles.sin() * rope.scale  # fp32
+        self._cos = self.cos.to(like.dtype).unsqueeze(1)  # (T, 1, dim)
+        self._sin = self.sin.to(like.dtype).unsqueeze(1)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rotate the first `dim` numbers of every head of x, (B, T, heads, D)."""
-        dim = self.cos.shape[-1]
+        dim = self._cos.shape[-1]
         if dim < x.shape[-1]:
             return torch.cat((self(x[..., :dim]), x[..., dim:]), dim=-1)
         first, second = x.chunk(2, dim=-1)
-        return x * self.cos + torch.cat((-second, first), dim=-1) * self.sin
+        return x * self._cos + torch.cat((-second, first), dim=-1) * self._sin
+
+
+def _length_that_matters(rope: Rope, length: int) -> int:
+    """The same number for lengths that give the same frequencies."""
+    if rope.kind == "longrope":
+        return rope.original_context + (length > rope.original_context)
+    return max(length, rope.original_context) if rope.kind == "dynamic" else 0
+
+
+@lru_cache(maxsize=64)
+def _frequencies(rope: Rope, length: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # fit for training too, whoever asks first
+        return inverse_frequencies(rope, length, device)

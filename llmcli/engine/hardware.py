@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from llmcli.checkpoint.layout import by_target
+from llmcli.core import cpu
 from llmcli.engine.folder import CheckedFolder
 from llmcli.errors import OutOfMemoryError, UsageError
 
@@ -60,24 +61,7 @@ def native_dtypes(device: torch.device) -> frozenset[str]:
     if device.type == "cuda":
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return frozenset({"fp32", "fp16", "bf16"} if bf16 else {"fp32", "fp16"})
-    flags = _cpu_flags()
-    native = {"fp32"}
-    if flags & {"avx512_bf16", "amx_bf16", "bf16"}:
-        native.add("bf16")
-    if flags & {"avx512_fp16", "amx_fp16", "asimdhp"}:
-        native.add("fp16")
-    return frozenset(native)
-
-
-def _cpu_flags() -> set[str]:
-    """The CPU's features as Linux lists them; empty where that list is not to be had."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.lower().startswith(("flags", "features")):
-                return set(line.split(":", 1)[1].split())
-    except OSError:
-        pass
-    return set()
+    return cpu.native_dtypes()
 
 
 def refuse_if_too_large(checked: CheckedFolder, dtype: torch.dtype, device: torch.device) -> None:

@@ -17,6 +17,7 @@ from llmcli.checkpoint.tokenizer import Tokenizer
 from llmcli.checkpoint.weights import load_decoder
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
+from llmcli.core.ops import use_threads
 from llmcli.engine.folder import CheckedFolder
 from llmcli.engine.hardware import (
     choose_device,
@@ -100,7 +101,7 @@ def load(
     config = checked.description.config
     room = context_size(config, context)
     n_parameters = count_parameters(checked.description.family, config)
-    torch.set_num_threads(choose_threads(threads, n_parameters))
+    use_threads(choose_threads(threads, n_parameters))
     where = choose_device(device)
     kind = choose_dtype(dtype, checked.headers[checked.expected[0].name].dtype, where)
     refuse_if_too_large(checked, kind, where)

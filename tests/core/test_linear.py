@@ -4,9 +4,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from llmcli.core.linear import AnyLinear, JoinedLinear, Linear, QuantizedLinear
+from llmcli.core.linear import (
+    AnyLinear,
+    JoinedLinear,
+    Linear,
+    QuantizedEmbedding,
+    QuantizedLinear,
+)
 
-OUT, IN, GROUPS = 6, 8, 2
+OUT, IN, GROUPS = 22, 64, 2
 
 
 def quantized(
@@ -16,8 +22,10 @@ def quantized(
     random = torch.Generator().manual_seed(bits)
     codes = torch.randint(0, 2**bits, (OUT, IN), generator=random, dtype=torch.uint8)
     zeros = torch.randint(0, 2**bits, (OUT, GROUPS), generator=random, dtype=torch.uint8)
-    scales = torch.rand(OUT, GROUPS, generator=random)
-    linear = QuantizedLinear(codes, zeros, scales, bits=bits, order=order, bias=bias)
+    scales = torch.rand(OUT, GROUPS, generator=random).half().float()
+    linear = QuantizedLinear.of(
+        codes, scales, zeros, bits=bits, group=IN // GROUPS, order=order, bias=bias
+    )
     matrix = torch.empty(OUT, IN)
     for held in range(IN):
         column = held if order is None else int(order[held])
@@ -32,20 +40,22 @@ def quantized(
 def test_a_quantized_map_is_the_plain_map_of_its_matrix(
     bits: int, ordered: bool, biased: bool
 ) -> None:
-    order = torch.tensor([3, 1, 4, 0, 5, 7, 2, 6]) if ordered else None
+    shuffled = torch.randperm(IN, generator=torch.Generator().manual_seed(1))
+    order = shuffled if ordered else None
     bias = torch.arange(OUT).float() if biased else None
     linear, matrix = quantized(bits, order=order, bias=bias)
     assert (linear.in_features, linear.out_features) == (IN, OUT)
     assert torch.equal(linear.dequantize(), matrix)
     x = torch.randn(2, 3, IN, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(linear(x), F.linear(x, matrix, bias))
+    torch.testing.assert_close(linear(x), F.linear(x, matrix, bias), rtol=1e-5, atol=5e-4)
 
 
 def test_memory_holds_codes_and_no_matrix() -> None:
     four, eight = quantized(4)[0], quantized(8)[0]
-    shared = OUT * GROUPS * (1 + 4)
-    assert four.nbytes == OUT * IN // 2 + shared
-    assert eight.nbytes == OUT * IN + shared
+    filled = 32  # whole tiles of 16 rows
+    shared = filled * GROUPS * (1 + 2)
+    assert four.nbytes == filled * IN // 2 + shared
+    assert eight.nbytes == filled * IN + shared
     ordered = quantized(4, order=torch.arange(IN).flip(0), bias=torch.zeros(OUT))[0]
     assert ordered.nbytes == four.nbytes + 4 * IN + 4 * OUT
 
@@ -69,3 +79,15 @@ def test_joined_maps_lie_side_by_side() -> None:
     assert joined.nbytes == first.nbytes + second.nbytes + bias.nbytes
     x = torch.randn(4, IN, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(joined(x), F.linear(x, whole, bias))
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (2, 3)])
+def test_a_quantized_embedding_looks_up_rows_of_its_matrix(shape: tuple[int, ...]) -> None:
+    random = torch.Generator().manual_seed(0)
+    codes = torch.randint(0, 256, (300, 70), generator=random, dtype=torch.uint8)
+    matrix = QuantizedLinear.of(codes, torch.rand(300, 1, generator=random), bits=8, group=None)
+    embedding = QuantizedEmbedding(matrix, torch.float32)
+    ids = torch.randint(0, 300, shape, generator=random)
+    assert torch.equal(embedding(ids), matrix.dequantize()[ids])
+    states = torch.randn(*shape, 70, generator=random)
+    torch.testing.assert_close(embedding.unembed(states), states @ matrix.dequantize().T)

@@ -1,0 +1,98 @@
+/* The operations of one token's pass, each written once and compiled for several instruction sets.
+
+   Numbers are fp32 or bf16; sums are kept in fp32. Everything is row-major and nothing need be
+   aligned. A kernel works on part of an operation, so that threads can share it. */
+#ifndef LLMCLI_KERNELS_H
+#define LLMCLI_KERNELS_H
+
+#include <stdint.h>
+
+typedef enum { F32, BF16 } Kind;
+typedef enum { SILU, GELU_TANH, RELU } Activation;
+
+/* Packed matrices: tiles of 16 output rows; columns in groups of 32, each a scale of the input. */
+enum { TILE = 16, GROUP = 32 };
+
+/* y = x W^T + bias: x (n, in), y (n, out), W (out, in), bias (out) or null. */
+typedef struct {
+    long n, in, out;
+    const void *x, *w, *bias;
+    void *y;
+    Kind x_kind, w_kind, bias_kind, y_kind;
+    const float *wide; /* x in fp32, as dense_prepare has laid it */
+} Dense;
+
+/* The same with W = (code - zero) * scale. The layout is described in packed.h. */
+typedef struct {
+    long n, in, out, bits, group; /* group: columns of W that share a scale; a multiple of GROUP */
+    const void *x, *bias;
+    const uint8_t *codes, *zeros; /* zeros null: the middle of the range */
+    const uint16_t *scales;       /* fp16 */
+    void *y;
+    Kind x_kind, bias_kind, y_kind;
+    const int16_t *steps; /* x = steps * step, by packed_prepare */
+    const float *step;
+    const int32_t *sums; /* of the steps of each group */
+} Packed;
+
+/* W (out, in) rounded to codes and scales in the layout of Packed; group divides the columns. */
+typedef struct {
+    long in, out, bits, group;
+    const void *w;
+    Kind kind;
+    uint32_t *codes;
+    uint16_t *scales;
+} Quantize;
+
+/* Rows of `width` numbers: y = x / rms(x) * weight, or (x - mean) / sd * weight + bias. */
+typedef struct {
+    long n, width;
+    const void *x;
+    void *y;
+    Kind kind;
+    const float *weight, *bias; /* bias null: RMSNorm */
+    float eps;
+} Norm;
+
+/* y (n, width) = act(gate) * up, from rows of gate and up side by side; ungated: act(x). */
+typedef struct {
+    long n, width;
+    const void *x;
+    void *y;
+    Kind kind;
+    Activation activation;
+    int gated;
+} Activate;
+
+/* One query per head over the keys and values of positions first .. last - 1. */
+typedef struct {
+    long heads, kv_heads, width, first, last;
+    long chunk;  /* positions per piece of work */
+    long stride; /* numbers from one head's keys to the next one's */
+    const void *keys, *values;
+    Kind kind;
+    const float *q; /* (heads, width), rotated and scaled */
+    float softcap;  /* 0: none */
+    float *parts;   /* per head and chunk: largest score, sum of weights, weighted sum of values */
+} Attend;
+
+typedef struct {
+    const char *name;
+    void (*dense_prepare)(const Dense *op, float *wide);
+    void (*dense)(const Dense *op, long first, long last);
+    void (*packed_prepare)(const Packed *op, int16_t *steps, float *step, int32_t *sums);
+    void (*packed)(const Packed *op, long first_tile, long last_tile);
+    void (*unpack)(const Packed *op, long first_tile, long last_tile, void *to, Kind kind);
+    void (*quantize)(const Quantize *op, long first_tile, long last_tile, void *room);
+    void (*norm)(const Norm *op);
+    void (*activate)(const Activate *op);
+    void (*rotate)(const void *x, Kind kind, long width, long rotated, const float *cos,
+                   const float *sin, float scale, float *to);
+    void (*narrow)(const float *x, long n, void *to, Kind kind);
+    void (*attend)(const Attend *op, long kv_head, long chunk);
+    void (*merge)(const Attend *op, void *z, Kind kind);
+} Kernels;
+
+extern const Kernels kernels_baseline, kernels_avx2, kernels_avx512;
+
+#endif

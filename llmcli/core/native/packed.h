@@ -1,0 +1,155 @@
+/* y = x W^T + bias for few rows of x, W in codes of 4 or 8 bits.
+
+   The matrix lies in tiles of TILE output rows, one after the other. In a tile, columns go up in
+   runs of 8 (4 bits) or 4 (8 bits); a run is TILE words of 32 bits, one per output row. Columns lie
+   in pairs, one of each pair in the word's lower half and one in its upper half, so that a shift
+   and a mask leave two codes as 16-bit numbers:
+
+       4 bits: pair p of columns 2p and 2p + 1 at bit 4p of either half (p = 0 .. 3)
+       8 bits: pair p at bit 8p of either half (p = 0, 1)
+
+   Scales (fp16) and zero points (a byte each) lie by tile, group, output row. Rows and columns
+   that fill up tiles and groups have the scale 0.
+
+   x is rounded to 16-bit steps, each group of 32 with a step of its own: 1 / 32767 of its largest
+   number. Sums over a group are then exact in 32 bits. */
+
+enum { GROUP_PAIRS = GROUP / 2, VECTORS = TILE / LANES };
+
+static void packed_prepare(const Packed *op, int16_t *steps, float *step, int32_t *sums)
+{
+    const long groups = (op->in + GROUP - 1) / GROUP;
+    for (long row = 0; row < op->n; row++)
+        for (long g = 0; g < groups; g++, steps += GROUP) {
+            float x[GROUP] = {0}, top, unusable = 0;
+            long n = op->in - g * GROUP < GROUP ? op->in - g * GROUP : GROUP;
+            for (long i = 0; i < n; i++)
+                x[i] = read(op->x, row * op->in + g * GROUP + i, op->x_kind);
+            vf tops = {0}, nothing = {0};
+            for (int i = 0; i < GROUP; i += LANES) {
+                tops = larger(magnitude(load(x + i)), tops);
+                nothing += load(x + i) * 0.0f; /* NaN, where a number is infinite or NaN */
+            }
+            top = largest(tops), unusable = sum(nothing);
+            const float inverse = top > 0 ? 32767.0f / top : 0;
+            int32_t total = 0;
+            /* Below 2^-126 the inverse is infinite: such a group is too small to matter. */
+            const int usable = unusable == 0 && inverse < INFINITY;
+            for (int i = 0; i < GROUP; i += LANES) {
+                vf scaled = load(x + i) * splat(usable ? inverse : 0.0f);
+                scaled = choose((vi)splat_bits(usable ? 0xffffffff : 0), scaled, (vf){0});
+                vi rounded = (vi)(scaled + 12582912.0f) - (vi)splat(12582912.0f);
+                for (int j = 0; j < LANES; j++) {
+                    steps[i + j] = (int16_t)rounded[j];
+                    total += rounded[j];
+                }
+            }
+            *step++ = unusable == 0 ? (usable ? top / 32767.0f : 0) : NAN;
+            *sums++ = total;
+        }
+}
+
+INLINE vu broadcast_pair(const int16_t *steps, long pair)
+{
+    uint32_t both;
+    memcpy(&both, steps + 2 * pair, sizeof both);
+    return splat_bits(both);
+}
+
+/* One tile of outputs for one row of x. */
+INLINE void packed_tile(const Packed *op, long tile, long row, int bits, vf y[VECTORS])
+{
+    const int per_run = bits == 4 ? 4 : 2; /* pairs in a run */
+    const uint32_t mask = bits == 4 ? 0x000f000f : 0x00ff00ff;
+    const long groups = (op->in + GROUP - 1) / GROUP, ratio = op->group / GROUP;
+    const long w_groups = (groups + ratio - 1) / ratio;
+    const uint8_t *codes = op->codes + tile * groups * GROUP_PAIRS / per_run * TILE * 4;
+    const uint16_t *scales = op->scales + tile * w_groups * TILE;
+    const uint8_t *zeros = op->zeros ? op->zeros + tile * w_groups * TILE : 0;
+    const int16_t *steps = op->steps + row * groups * GROUP;
+    const float *step = op->step + row * groups;
+    const int32_t *sums = op->sums + row * groups;
+    const int middle = bits == 4 ? 8 : 128;
+    for (long g = 0; g < groups; g++, steps += GROUP) {
+        vi total[VECTORS] = {{0}};
+        for (int pair = 0; pair < GROUP_PAIRS; pair += per_run) {
+            vu x[4];
+            for (int p = 0; p < per_run; p++)
+                x[p] = broadcast_pair(steps, pair + p);
+            for (int v = 0; v < VECTORS; v++, codes += VECTOR) {
+                vu word = load_bits(codes);
+                for (int p = 0; p < per_run; p++)
+                    total[v] += multiply_halves(word >> bits * p & mask, x[p]);
+            }
+        }
+        const long at = g / ratio * TILE;
+        for (int v = 0; v < VECTORS; v++) {
+            vi shift = middle - (vi){0};
+            if (zeros)
+                for (int i = 0; i < LANES; i++)
+                    shift[i] = zeros[at + v * LANES + i];
+            vf exact = __builtin_convertvector(total[v] - shift * sums[g], vf);
+            y[v] += exact * (load_half(scales + at + v * LANES) * step[g]);
+        }
+    }
+}
+
+INLINE void packed_bits(const Packed *op, long first, long last, int bits)
+{
+    for (long tile = first; tile < last; tile++)
+        for (long row = 0; row < op->n; row++) {
+            vf y[VECTORS] = {{0}};
+            packed_tile(op, tile, row, bits, y);
+            for (int i = 0; i < TILE && tile * TILE + i < op->out; i++) {
+                float dot = y[i / LANES][i % LANES];
+                const long at = tile * TILE + i;
+                if (op->bias)
+                    dot += read(op->bias, at, op->bias_kind);
+                write(op->y, row * op->out + at, dot, op->y_kind);
+            }
+        }
+}
+
+static void packed(const Packed *op, long first, long last)
+{
+    if (op->bits == 4)
+        packed_bits(op, first, last, 4);
+    else
+        packed_bits(op, first, last, 8);
+}
+
+/* Tiles first .. last - 1 as the rows of a plain matrix (rows, in), at `to`. */
+static void unpack(const Packed *op, long first, long last, void *to, Kind kind)
+{
+    const int per_run = op->bits == 4 ? 4 : 2, bits = (int)op->bits;
+    const long groups = (op->in + GROUP - 1) / GROUP, ratio = op->group / GROUP;
+    const long w_groups = (groups + ratio - 1) / ratio, runs = groups * GROUP_PAIRS / per_run;
+    const uint32_t mask = bits == 4 ? 15 : 255;
+    for (long tile = first; tile < last; tile++)
+        for (long i = 0; i < TILE && tile * TILE + i < op->out; i++) {
+            const uint8_t *codes = op->codes + (tile * runs * TILE + i) * 4;
+            const long row = (tile - first) * TILE + i;
+            for (long g = 0; g < groups; g++) {
+                const long at = (tile * w_groups + g / ratio) * TILE + i;
+                uint16_t scales[LANES] = {op->scales[at]};
+                const float scale = load_half(scales)[0];
+                const float zero = op->zeros ? op->zeros[at] : (float)(1 << (bits - 1));
+                float values[GROUP];
+                for (int pair = 0; pair < GROUP_PAIRS; pair += per_run, codes += TILE * 4) {
+                    uint32_t word;
+                    memcpy(&word, codes, sizeof word);
+                    for (int p = 0; p < per_run; p++) {
+                        values[2 * (pair + p)] = (float)(word >> bits * p & mask);
+                        values[2 * (pair + p) + 1] = (float)(word >> (bits * p + 16) & mask);
+                    }
+                }
+                const long start = row * op->in + g * GROUP, rest = op->in - g * GROUP;
+                if (rest >= GROUP)
+                    for (int k = 0; k < GROUP; k += LANES)
+                        store_kind(to, start + k, (load(values + k) - zero) * scale, kind);
+                else
+                    for (long k = 0; k < rest; k++)
+                        write(to, start + k, (values[k] - zero) * scale, kind);
+            }
+        }
+}

@@ -1,0 +1,111 @@
+/* What is done row by row: norms, activations, rotation, rounding. */
+
+static void norm(const Norm *op)
+{
+    const long width = op->width, whole = width / LANES * LANES;
+    for (long row = 0; row < op->n; row++) {
+        const long from = row * width;
+        float mean = 0;
+        if (op->bias) {
+            vf sums = {0};
+            for (long i = 0; i < whole; i += LANES)
+                sums += load_kind(op->x, from + i, op->kind);
+            mean = sum(sums);
+            for (long i = whole; i < width; i++)
+                mean += read(op->x, from + i, op->kind);
+            mean /= (float)width;
+        }
+        vf squares = {0};
+        for (long i = 0; i < whole; i += LANES) {
+            vf x = load_kind(op->x, from + i, op->kind) - mean;
+            squares += x * x;
+        }
+        float total = sum(squares);
+        for (long i = whole; i < width; i++) {
+            float x = read(op->x, from + i, op->kind) - mean;
+            total += x * x;
+        }
+        const float scale = (float)(1 / sqrt((double)total / (double)width + op->eps));
+        for (long i = 0; i < whole; i += LANES) {
+            vf x = (load_kind(op->x, from + i, op->kind) - mean) * scale * load(op->weight + i);
+            if (op->bias)
+                x += load(op->bias + i);
+            store_kind(op->y, from + i, x, op->kind);
+        }
+        for (long i = whole; i < width; i++) {
+            float x = (read(op->x, from + i, op->kind) - mean) * scale * op->weight[i];
+            write(op->y, from + i, op->bias ? x + op->bias[i] : x, op->kind);
+        }
+    }
+}
+
+INLINE vf activation(vf x, Activation kind)
+{
+    if (kind == SILU)
+        return choose(x < -87.0f, x * 0.0f, x / (1.0f + exponential(-x)));
+    if (kind == GELU_TANH)
+        return 0.5f * x * (1.0f + tanh_of(0.7978845608f * (x + 0.044715f * x * x * x)));
+    return choose(x < 0.0f, (vf){0}, x);
+}
+
+INLINE void activate_kind(const Activate *op, Activation kind)
+{
+    const long width = op->width, stride = op->gated ? 2 * width : width;
+    for (long row = 0; row < op->n; row++) {
+        const long from = row * stride;
+        for (long i = 0; i < width; i += LANES) {
+            float gates[LANES] = {0}, ups[LANES] = {0};
+            const long n = width - i < LANES ? width - i : LANES;
+            vf x, up = {0};
+            if (n == LANES) {
+                x = load_kind(op->x, from + i, op->kind);
+                if (op->gated)
+                    up = load_kind(op->x, from + width + i, op->kind);
+            } else {
+                for (long j = 0; j < n; j++) {
+                    gates[j] = read(op->x, from + i + j, op->kind);
+                    ups[j] = op->gated ? read(op->x, from + width + i + j, op->kind) : 0;
+                }
+                x = load(gates), up = load(ups);
+            }
+            vf y = activation(x, kind);
+            if (op->gated)
+                y *= up;
+            if (n == LANES)
+                store_kind(op->y, row * width + i, y, op->kind);
+            else
+                for (long j = 0; j < n; j++)
+                    write(op->y, row * width + i + j, y[j], op->kind);
+        }
+    }
+}
+
+static void activate(const Activate *op)
+{
+    if (op->activation == SILU)
+        activate_kind(op, SILU);
+    else if (op->activation == GELU_TANH)
+        activate_kind(op, GELU_TANH);
+    else
+        activate_kind(op, RELU);
+}
+
+/* One head: its first `rotated` numbers turned, halves paired, and all multiplied by `scale`. */
+static void rotate(const void *x, Kind kind, long width, long rotated, const float *cos,
+                   const float *sin, float scale, float *to)
+{
+    const long half = rotated / 2;
+    for (long i = 0; i < half; i++) {
+        float a = read(x, i, kind), b = read(x, i + half, kind);
+        to[i] = (a * cos[i] - b * sin[i]) * scale;
+        to[i + half] = (b * cos[i + half] + a * sin[i + half]) * scale;
+    }
+    for (long i = rotated; i < width; i++)
+        to[i] = read(x, i, kind) * scale;
+}
+
+static void narrow(const float *x, long n, void *to, Kind kind)
+{
+    for (long i = 0; i < n; i++)
+        write(to, i, x[i], kind);
+}

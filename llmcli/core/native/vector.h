@@ -1,0 +1,177 @@
+/* Vectors of VECTOR bytes in the compiler's own extension, which GCC and Clang lower to whatever the
+   target has; only where they miss an instruction is it named. */
+#ifndef LLMCLI_VECTOR_H
+#define LLMCLI_VECTOR_H
+
+#include "kernels.h"
+
+#include <math.h>
+#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define LANES (VECTOR / 4)
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float vf __attribute__((vector_size(VECTOR)));
+typedef int32_t vi __attribute__((vector_size(VECTOR)));
+typedef uint32_t vu __attribute__((vector_size(VECTOR)));
+typedef uint16_t vh __attribute__((vector_size(VECTOR / 2)));
+
+INLINE vf load(const float *p)
+{
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE vu load_bits(const void *p)
+{
+    vu v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
+INLINE vf splat(float x) { return x - (vf){0}; }
+INLINE vu splat_bits(uint32_t x) { return x - (vu){0}; }
+
+INLINE vf choose(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
+INLINE vf larger(vf a, vf b) { return choose(a > b, a, b); }
+INLINE vf magnitude(vf a) { return (vf)((vi)a & 0x7fffffff); }
+
+/* fp32 from bf16: its upper half. */
+INLINE float widen(uint16_t h)
+{
+    uint32_t bits = (uint32_t)h << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Rounds to the nearest, ties to even; NaN stays NaN. */
+INLINE uint16_t to_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+INLINE vf load_kind(const void *p, long at, Kind kind)
+{
+    if (kind == F32)
+        return load((const float *)p + at);
+    vh h;
+    memcpy(&h, (const uint16_t *)p + at, sizeof h);
+    return (vf)(__builtin_convertvector(h, vu) << 16);
+}
+
+INLINE float read(const void *p, long at, Kind kind)
+{
+    return kind == F32 ? ((const float *)p)[at] : widen(((const uint16_t *)p)[at]);
+}
+
+INLINE void write(void *p, long at, float x, Kind kind)
+{
+    if (kind == F32)
+        ((float *)p)[at] = x;
+    else
+        ((uint16_t *)p)[at] = to_bf16(x);
+}
+
+INLINE void store_kind(void *p, long at, vf v, Kind kind)
+{
+    if (kind == F32) {
+        store((float *)p + at, v);
+        return;
+    }
+    vu bits = (vu)v, even = bits >> 16 & 1, rounded = (bits + 0x7fff + even) >> 16;
+    vu nan = (vu)(v != v), quiet = bits >> 16 | 0x40;
+    vh h = __builtin_convertvector((rounded & ~nan) | (quiet & nan), vh);
+    memcpy((uint16_t *)p + at, &h, sizeof h);
+}
+
+INLINE float sum(vf v)
+{
+    float lanes[LANES], total = 0;
+    memcpy(lanes, &v, sizeof v);
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; i++)
+            lanes[i] += lanes[i + width];
+    total = lanes[0];
+    return total;
+}
+
+INLINE float largest(vf v)
+{
+    float lanes[LANES], top;
+    memcpy(lanes, &v, sizeof v);
+    top = lanes[0];
+    for (int i = 1; i < LANES; i++)
+        top = lanes[i] > top ? lanes[i] : top;
+    return top;
+}
+
+/* e^x to about 1 unit in the last place: x = n ln 2 + r, a polynomial in r, n into the exponent. */
+INLINE vf exponential(vf x)
+{
+    x = choose(x > 88.0f, splat(88.0f), x);
+    x = choose(x < -87.0f, splat(-87.0f), x);
+    const float shifter = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
+    vf n = x * 1.44269504f + shifter;
+    vi exponent = (vi)n << 23;
+    n -= shifter;
+    vf r = x - n * 0.693359375f;
+    r -= n * -2.12194440e-4f;
+    vf p = 1.9875691500e-4f * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    return (vf)((vi)p + exponent);
+}
+
+INLINE vf tanh_of(vf x)
+{
+    vf t = exponential(magnitude(x) * -2.0f);
+    vf y = (1.0f - t) / (1.0f + t);
+    return (vf)(((vi)y & 0x7fffffff) | ((vi)x & (int32_t)0x80000000));
+}
+
+/* Of each lane, the two 16-bit halves multiplied in pairs and added. */
+INLINE vi multiply_halves(vu a, vu b)
+{
+#if defined(__AVX512BW__) && VECTOR == 64
+    return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__) && VECTOR == 32
+    return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+    vi low = ((vi)(a << 16) >> 16) * ((vi)(b << 16) >> 16);
+    return low + ((vi)a >> 16) * ((vi)b >> 16);
+#endif
+}
+
+/* fp32 from fp16, LANES of them. */
+INLINE vf load_half(const uint16_t *p)
+{
+#if defined(__AVX512F__) && VECTOR == 64
+    return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+#elif defined(__F16C__) && VECTOR == 32
+    return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
+#else
+    vh h;
+    memcpy(&h, p, sizeof h);
+    vu wide = __builtin_convertvector(h, vu);
+    /* The exponent's bias is 112 too small; a product with 2^112 mends it, subnormals included. */
+    vf x = (vf)((wide & 0x7fff) << 13) * 0x1p112f;
+    vi special = (vi)((wide & 0x7c00) == 0x7c00);
+    vu bits = ((vu)x & ~(vu)special) | (((wide & 0x7fff) << 13 | 0x7f800000) & (vu)special);
+    return (vf)(bits | (wide & 0x8000) << 16);
+#endif
+}
+
+#endif

@@ -1,0 +1,306 @@
+"""The operations of the forward pass, each done by whatever is fastest where it runs.
+
+Few rows on the CPU, as in decoding, go through native kernels where the package was built with
+them; all else through torch, whose operations are also what the kernels are tested against. It
+knows nothing of the model that the operations make up.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from llmcli.core.config import Activation
+from llmcli.core.cpu import native_dtypes
+from llmcli.core.packing import row_blocks
+from llmcli.core.tiles import TILE, padded, padded_rows
+
+if TYPE_CHECKING:
+    from llmcli.core.linear import QuantizedLinear
+
+try:
+    from llmcli.core import _native
+except ImportError:  # built without a compiler
+    _native = None  # type: ignore[assignment]
+
+# Rows of x up to which reading the weights costs more than computing with them.
+FEW = 8
+_KINDS = {torch.float32: 0, torch.bfloat16: 1}
+_NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16"}
+_ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "relu": 2}
+_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+}
+# Registers' room for a row of a head, in the attention kernel.
+_WIDEST_HEAD = 512
+
+
+_kernels = "torch"
+
+
+def available_kernels() -> list[str]:
+    """Names that `use_kernels` takes on this machine, slowest first."""
+    return ["torch", *(_native.available() if _native is not None else ())]
+
+
+def kernels() -> str:
+    """Which kernels run few rows on the CPU: torch's own, or ours for an instruction set."""
+    return _kernels
+
+
+def use_kernels(name: str) -> None:
+    """Choose them. Raises ValueError for a name that is not in `available_kernels()`."""
+    global _kernels
+    if name not in available_kernels():
+        raise ValueError(f"no kernels {name!r} here: there are {', '.join(available_kernels())}")
+    if name != "torch":
+        _native.use(name)
+    _kernels = name
+
+
+def use_threads(count: int) -> None:
+    """So many CPU threads, for torch and for the kernels."""
+    torch.set_num_threads(count)
+    if _native is not None:
+        _native.set_threads(count)
+
+
+use_kernels(os.environ.get("LLMCLI_KERNELS") or available_kernels()[-1])
+
+
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """x W^T + b: x (..., in), weight (out, in) -> (..., out), in `dtype` or x's own."""
+    rows = _few_rows(x)
+    if rows and weight.dtype in _KINDS:
+        n_out, n_in = weight.shape
+        y = torch.empty((*x.shape[:-1], n_out), dtype=dtype or x.dtype)
+        _native.dense(
+            rows,
+            n_in,
+            n_out,
+            x.data_ptr(),
+            _KINDS[x.dtype],
+            weight.data_ptr(),
+            _KINDS[weight.dtype],
+            0 if bias is None else bias.data_ptr(),
+            0 if bias is None else _KINDS[bias.dtype],
+            y.data_ptr(),
+            _KINDS[y.dtype],
+        )
+        return y
+    if _emulated(x):
+        return _by_blocks(x, weight, bias, dtype)
+    y = F.linear(x, weight, bias)
+    return y if dtype is None else y.to(dtype)
+
+
+def packed_linear(x: Tensor, matrix: "QuantizedLinear", dtype: torch.dtype | None) -> Tensor:
+    """The same by a quantized matrix, its columns in held order."""
+    rows, bias = _few_rows(x), matrix.bias
+    if not rows:
+        return _by_blocks(x, matrix, bias, dtype)
+    y = torch.empty((*x.shape[:-1], matrix.out_features), dtype=dtype or x.dtype)
+    _native.packed(
+        *_describe(matrix),
+        rows,
+        x.data_ptr(),
+        _KINDS[x.dtype],
+        0 if bias is None else bias.data_ptr(),
+        0 if bias is None else _KINDS[bias.dtype],
+        y.data_ptr(),
+        _KINDS[y.dtype],
+    )
+    return y
+
+
+def quantize_natively(weight: Tensor, bits: int, group: int | None) -> tuple[Tensor, Tensor] | None:
+    """Codes and scales of weight (out, in) as `packing` lays them; None where no kernel runs."""
+    if _kernels == "torch" or not weight.is_cpu or weight.dtype not in _KINDS:
+        return None
+    weight = weight.contiguous()
+    n_out, n_in = weight.shape
+    tiles, columns = padded_rows(n_out) // TILE, padded(n_in)
+    codes = torch.empty((tiles, columns * bits // 32, TILE), dtype=torch.int32)
+    scales = torch.empty((tiles, columns // (group or columns), TILE), dtype=torch.float16)
+    _native.quantize(
+        n_in,
+        n_out,
+        bits,
+        group or columns,
+        weight.data_ptr(),
+        _KINDS[weight.dtype],
+        codes.data_ptr(),
+        scales.data_ptr(),
+    )
+    return codes, scales
+
+
+def _describe(matrix: "QuantizedLinear") -> tuple[int, ...]:
+    return (
+        matrix.in_features,
+        matrix.out_features,
+        matrix.bits,
+        matrix.group,
+        matrix.codes.data_ptr(),
+        0 if matrix.zeros is None else matrix.zeros.data_ptr(),
+        matrix.scales.data_ptr(),
+    )
+
+
+def _by_blocks(
+    x: Tensor, matrix: "Tensor | QuantizedLinear", bias: Tensor | None, dtype: torch.dtype | None
+) -> Tensor:
+    """x W^T + b for many rows where W is not in numbers that the device multiplies by itself: W is
+    turned into such a block at a time, which stays in the CPU's cache."""
+    working = torch.float32 if _emulated(x) else x.dtype
+    rows = x.reshape(-1, x.shape[-1]).to(working)
+    n_out, n_in = (
+        matrix.shape if isinstance(matrix, Tensor) else (matrix.out_features, rows.shape[1])
+    )
+    y = torch.empty((len(rows), n_out), dtype=working, device=x.device)
+    for part in row_blocks(n_out, n_in):
+        torch.mm(rows, _block(matrix, part, working).T, out=y[:, part])
+    y = y.to(dtype or x.dtype)
+    y = y if bias is None else y.add_(bias)
+    return y.view(*x.shape[:-1], n_out)
+
+
+def _block(matrix: "Tensor | QuantizedLinear", part: slice, dtype: torch.dtype) -> Tensor:
+    if isinstance(matrix, Tensor):
+        return matrix[part].to(dtype)
+    if _kernels == "torch" or not matrix.codes.is_cpu or dtype not in _KINDS:
+        return matrix.rows(part, dtype)
+    block = torch.empty((part.stop - part.start, matrix.in_features), dtype=dtype)
+    tiles = part.start // TILE, -(-part.stop // TILE)
+    _native.unpack(*_describe(matrix), *tiles, block.data_ptr(), _KINDS[dtype])
+    return block
+
+
+def norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
+    """LayerNorm with a bias, RMSNorm without, over x's last dimension; parameters in fp32."""
+    if _runs_natively(x) and weight.dtype == torch.float32:
+        y = torch.empty_like(x)
+        width = weight.shape[0]
+        _native.norm(
+            x.numel() // width,
+            width,
+            x.data_ptr(),
+            y.data_ptr(),
+            _KINDS[x.dtype],
+            weight.data_ptr(),
+            0 if bias is None else bias.data_ptr(),
+            eps,
+        )
+        return y
+    if bias is None:
+        return F.rms_norm(x.float(), weight.shape, weight.float(), eps).to(x.dtype)
+    return F.layer_norm(x.float(), weight.shape, weight.float(), bias.float(), eps).to(x.dtype)
+
+
+def activate(x: Tensor, activation: Activation, *, gated: bool) -> Tensor:
+    """act(x), or where x is gate and up side by side act(gate) * up."""
+    if activation in _ACTIVATIONS and _runs_natively(x):
+        width = x.shape[-1] // 2 if gated else x.shape[-1]
+        y = torch.empty((*x.shape[:-1], width), dtype=x.dtype)
+        _native.activate(
+            y.numel() // width,
+            width,
+            x.data_ptr(),
+            y.data_ptr(),
+            _KINDS[x.dtype],
+            _ACTIVATIONS[activation],
+            gated,
+        )
+        return y
+    function = _FUNCTIONS[activation]
+    if not gated:
+        return function(x)
+    gate, up = x.chunk(2, dim=-1)
+    return function(gate) * up
+
+
+def can_attend(qkv: Tensor, d_head: int) -> bool:
+    """Whether `attend` takes queries, keys and values of this dtype, device and width."""
+    return (
+        d_head <= _WIDEST_HEAD and qkv.shape[0] == 1 and qkv.shape[1] == 1 and _runs_natively(qkv)
+    )
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cosines: Tensor | None,
+    sines: Tensor | None,
+    held: Tensor,
+    position: int,
+    *,
+    window: int | None,
+    scale: float,
+    softcap: float | None,
+) -> Tensor:
+    """One token's attention: rotate q and k, write k and v to the cache, mix the values.
+
+    q (..., H * D) and k, v (..., K * D) not yet rotated, each contiguous; cosines and sines (dim,)
+    in fp32; `held` (2, 1, K, capacity, D), where `position` is the token's place -> (1, 1, H * D).
+    """
+    kv_heads, capacity, width = held.shape[2:]
+    keys, values = held.data_ptr(), held.data_ptr() + held.stride(0) * held.element_size()
+    z = torch.empty((1, 1, q.numel()), dtype=q.dtype)
+    _native.attend(
+        q.data_ptr(),
+        k.data_ptr(),
+        v.data_ptr(),
+        _KINDS[q.dtype],
+        q.numel() // width,
+        kv_heads,
+        width,
+        0 if cosines is None else cosines.data_ptr(),
+        0 if sines is None else sines.data_ptr(),
+        0 if cosines is None else cosines.numel(),
+        keys,
+        values,
+        capacity,
+        position,
+        0 if window is None else max(position + 1 - window, 0),
+        z.data_ptr(),
+        scale,
+        softcap or 0.0,
+    )
+    return z
+
+
+def _runs_natively(x: Tensor) -> bool:
+    return (
+        _kernels != "torch"
+        and x.is_cpu
+        and x.dtype in _KINDS
+        and x.is_contiguous()
+        and not torch.is_grad_enabled()
+    )
+
+
+def _emulated(x: Tensor) -> bool:
+    """Whether the CPU has no arithmetic of its own for x: by way of fp32 it is faster."""
+    return (
+        x.is_cpu
+        and not torch.is_grad_enabled()
+        and _NAMES.get(x.dtype, "fp32") not in native_dtypes()
+    )
+
+
+def _few_rows(x: Tensor) -> int:
+    """How many rows x has, where they are for the native kernels; else 0."""
+    if not _runs_natively(x):
+        return 0
+    rows = x.numel() // x.shape[-1]
+    return rows if rows <= FEW else 0

@@ -1,0 +1,68 @@
+"""Plain matrices -> quantized ones: int8 by rows, int4 in groups of 32.
+
+It knows nothing of models: which matrices are quantized, and when, is for who loads them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from llmcli.core import ops
+from llmcli.core.linear import QuantizedLinear
+from llmcli.core.packing import pack_codes, pack_groups, row_blocks
+
+Name = Literal["int8", "int4"]
+
+
+@dataclass(frozen=True)
+class PackScheme:
+    """How a matrix is rounded: codes of `bits`, a scale for every `group` columns of a row (None:
+    for the row), the zero point in the middle."""
+
+    bits: int
+    group: int | None
+
+
+SCHEMES: dict[Name, PackScheme] = {"int8": PackScheme(8, None), "int4": PackScheme(4, 32)}
+
+# Scales that are tried for a group of 4 bits, as parts of the one that uses the range to its end:
+# clipping the largest number a little is often worth the finer steps for all others.
+_SHRINKS = (1.0, 0.92, 0.84, 0.76)
+
+
+def quantize(weight: Tensor, scheme: PackScheme, bias: Tensor | None = None) -> QuantizedLinear:
+    """The linear map by `weight` (out, in), rounded."""
+    packed = ops.quantize_natively(weight, scheme.bits, scheme.group)
+    if packed is None:
+        parts = [_round(weight[part].float(), scheme) for part in row_blocks(*weight.shape)]
+        codes, scales = (torch.cat(kind) for kind in zip(*parts, strict=True))
+        packed = pack_codes(codes, scheme.bits), pack_groups(scales)
+    return QuantizedLinear(
+        *packed, shape=weight.shape, bits=scheme.bits, group=scheme.group, bias=bias
+    )
+
+
+def _round(weight: Tensor, scheme: PackScheme) -> tuple[Tensor, Tensor]:
+    """fp32 (rows, columns) -> codes uint8 (rows, columns), scales fp16 (rows, groups).
+
+    The number of largest magnitude gets the code 0, the end of the longer half of the range (as in
+    llama.cpp's Q4_0); of 4 bits, a few smaller scales are tried, and the best kept.
+    """
+    rows, columns = weight.shape
+    group = scheme.group or columns
+    groups = F.pad(weight, (0, -columns % group)).view(rows, -1, group)
+    middle = 1 << (scheme.bits - 1)
+    extreme = groups.gather(2, groups.abs().argmax(2, keepdim=True))
+    codes, scales = torch.zeros_like(groups), torch.zeros_like(extreme)
+    least = torch.full_like(extreme, torch.inf)
+    for shrink in _SHRINKS if scheme.bits == 4 else _SHRINKS[:1]:
+        scale = (extreme * (-shrink / middle)).half().float()
+        steps = (groups / torch.where(scale == 0, 1, scale)).round_().clamp_(-middle, middle - 1)
+        error = (steps * scale).sub_(groups).square_().sum(2, keepdim=True)
+        better = error < least
+        codes, scales = torch.where(better, steps, codes), torch.where(better, scale, scales)
+        least = torch.minimum(error, least)
+    return (codes + middle).to(torch.uint8).flatten(1)[:, :columns], scales.squeeze(2).half()
