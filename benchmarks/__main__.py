@@ -10,7 +10,6 @@ Measure on a machine that does nothing else.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -55,7 +54,6 @@ def parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    cores = len(os.sched_getaffinity(0))
     parser.add_argument("--speed", action="store_true", help="this, where no part is named")
     parser.add_argument("--start", action="store_true", help="command to first token")
     parser.add_argument("--busy", action="store_true", help="beside a process that spins")
@@ -64,7 +62,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", choices=PRECISIONS, action="append", help="repeatable")
     parser.add_argument("--program", choices=TOOLS, action="append", help="repeatable")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=cores, help="default: %(default)s")
+    cores = machine.physical_cores()
+    parser.add_argument(
+        "--threads", type=int, default=cores, help="default: %(default)s, the cores"
+    )
     parser.add_argument("--write", action="store_true", help=f"into {page.PAGE.name}")
     options = parser.parse_args()
     if min(options.rounds, options.threads) < 1:

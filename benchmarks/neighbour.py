@@ -40,4 +40,4 @@ def block(pairs: dict[tuple[str, str], list[Pair]], machine: str) -> str:
         kept = [median(busy[test] / alone[test] for alone, busy in made) for test in TESTS]
         rows.append([precision, program, *(f"{share:.0%}" for share in kept)])
     rounds = max(map(len, pairs.values()), default=0)
-    return f"{machine}. Medians of {rounds} interleaved rounds.\n\n{table(rows)}"
+    return f"{machine}. Interleaved rounds: {rounds}.\n\n{table(rows)}"

@@ -14,10 +14,10 @@ Arm = tuple[str, str]  # (precision, program): programs of one precision run nex
 
 @dataclass
 class Measured:
-    """A run's raw figures. The lists of all arms are as long as that of the bandwidth: the n-th
-    entries are of the same round. `dropped` says why an arm has none."""
+    """A run's raw figures: the n-th entries of all lists are of the same round. `dropped` says why
+    an arm has none."""
 
-    bandwidth_gbs: list[float] = field(default_factory=list)
+    bandwidth_gbs: dict[str, list[float]] = field(default_factory=dict)  # by precision
     results: dict[Arm, list[Result]] = field(default_factory=dict)
     dropped: dict[Arm, str] = field(default_factory=dict)
 
@@ -25,8 +25,9 @@ class Measured:
 def measure(
     folder: Path, precisions: list[str], programs: list[str], place: Place, rounds: int
 ) -> Measured:
-    """A B C A B C: what drifts meanwhile meets all alike."""
-    measured = Measured()
+    """A B C A B C: what drifts meanwhile meets all alike. The bandwidth is measured in each round,
+    just before the programs of each precision."""
+    measured = Measured(bandwidth_gbs={precision: [] for precision in precisions})
     for precision in precisions:
         for program in programs:
             try:
@@ -35,9 +36,10 @@ def measure(
             except Unavailable as reason:
                 _drop(measured, (precision, program), reason)
     for number in range(rounds):
-        measured.bandwidth_gbs.append(bandwidth(place))
         for arm in list(measured.results):
             precision, program = arm
+            if len(measured.bandwidth_gbs[precision]) == number:
+                measured.bandwidth_gbs[precision].append(bandwidth(place))
             tell(f"round {number + 1}/{rounds}: {folder.name}, {precision}, {program}")
             try:
                 result = TOOLS[program].run(folder, precision, place)
@@ -63,16 +65,17 @@ def bandwidth(place: Place) -> float:
 
 def block(measured: Measured, machine: str) -> str:
     """The figures as Markdown."""
-    rounds = measured.bandwidth_gbs
     versions = dict.fromkeys(made[0].version for made in measured.results.values())
-    spread = f"{min(rounds):.1f} to {max(rounds):.1f}"
-    lines = [
-        f"{machine}. {'; '.join(versions)}.",
-        f"Medians of {len(rounds)} interleaved rounds; memory read in the same rounds at "
-        f"{median(rounds):.1f} GB/s ({spread}).",
-        "",
-        table(_rows(measured)),
-    ]
+    lines = [f"{machine}. {'; '.join(versions)}."]
+    if measured.results:
+        n_rounds = max(map(len, measured.results.values()))
+        read = [gbs for rounds in measured.bandwidth_gbs.values() for gbs in rounds]
+        lines += [
+            f"Interleaved rounds: {n_rounds}. Memory read meanwhile at {median(read):.1f} GB/s "
+            f"({min(read):.1f} to {max(read):.1f}).",
+            "",
+            table(_rows(measured)),
+        ]
     if measured.dropped:
         lines += ["", "Left out:", ""]
         lines += [f"- {', '.join(arm)}: {why}" for arm, why in measured.dropped.items()]
@@ -87,7 +90,7 @@ def _rows(measured: Measured) -> list[list[str]]:
         peak = median(result.peak_rss_bytes for result in made) / 2**20
         rows.append(
             [precision, program]
-            + [_rate(made, test, measured.bandwidth_gbs) for test in TESTS]
+            + [_rate(made, test, measured.bandwidth_gbs[precision]) for test in TESTS]
             + ["" if ours is None or ours is made else _ratio(ours, made, test) for test in TESTS]
             + [f"{peak:,.0f}"]
         )

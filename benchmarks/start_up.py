@@ -35,4 +35,4 @@ def block(seconds: dict[str, list[float]], machine: str) -> str:
         ratio = median(one / base for one, base in pairs)
         rows.append([name, f"{median(took):.2f}", f"{min(took):.2f}", f"{ratio:.2f}"])
     rounds = len(seconds[IMPORT])
-    return f"{machine}. {rounds} interleaved rounds.\n\n{table(rows)}"
+    return f"{machine}. Interleaved rounds: {rounds}.\n\n{table(rows)}"

@@ -23,7 +23,7 @@ def cells(measured, program):
 def measured():
     """The machine is twice as fast in the second round, and busy with llmcli in the third."""
     return Measured(
-        bandwidth_gbs=[1.0, 2.0, 1.0],
+        bandwidth_gbs={"int8": [1.0, 2.0, 1.0]},
         results={
             ("int8", "llmcli"): [
                 result(100, 4, 2, 10**8, 0),
