@@ -5,7 +5,7 @@
     python -m benchmarks --start --busy       # start-up; speed beside a busy process
     python -m benchmarks --speed --start --busy --write    # all, into docs/performance.md
 
-Models and other programs are made on first use, in .benchmarks (16 GB with everything).
+Models and other programs are made on first use, in .benchmarks (some 25 GB with everything).
 Measure on a machine that does nothing else.
 """
 
