@@ -5,6 +5,8 @@
 
 #include "packed.h"
 
+#include "products.h"
+
 #include "quantize.h"
 
 #include "rows.h"
@@ -16,8 +18,10 @@
 
 const Kernels TABLE = {
     .name = TEXT(NAME),
+    .panel = PANEL,
     .dense_prepare = dense_prepare,
     .dense = dense,
+    .multiply = multiply,
     .packed_prepare = packed_prepare,
     .packed = packed,
     .unpack = unpack,
@@ -29,6 +33,7 @@ const Kernels TABLE = {
     .survey = survey,
     .rotate = rotate,
     .narrow = narrow,
+    .widen = widen_all,
     .attend = attend,
     .merge = merge,
 };
