@@ -220,6 +220,37 @@ static void check_attention(const Kernels *k, long heads, long kv_heads, long wi
     free(q), free(keys), free(values), free(z), free(op.parts);
 }
 
+static void check_crowd(const Kernels *k, long n, long group, long width, long position,
+                        long window, Kind kind)
+{
+    const long heads = 2 * group, end = position + n;
+    float *q = numbers(n * heads * width, F32), *keys = numbers(end * width, F32);
+    float *values = numbers(end * width, F32), *room;
+    void *z = numbers(n * heads * width, kind);
+    room = malloc(sizeof(float) * (size_t)crowd_room(n * group, width));
+    Crowd op = {n, group, heads, width, position, window, q, keys, values, z, kind, 0};
+    k->attend_crowd(&op, room);
+    for (long i = 0; i < n; i++)
+        for (long h = 0; h < group; h++) {
+            const float *query = q + (i * heads + h) * width;
+            double *sums = calloc((size_t)width, sizeof *sums), total = 0;
+            const long last = position + i + 1;
+            for (long p = window && last > window ? last - window : 0; p < last; p++) {
+                double score = 0;
+                for (long d = 0; d < width; d++)
+                    score += (double)query[d] * keys[p * width + d];
+                total += exp(score);
+                for (long d = 0; d < width; d++)
+                    sums[d] += exp(score) * values[p * width + d];
+            }
+            for (long d = 0; d < width; d++)
+                expect("crowd", k->name, at(z, (i * heads + h) * width + d, kind), sums[d] / total,
+                       bound(kind));
+            free(sums);
+        }
+    free(q), free(keys), free(values), free(z), free(room);
+}
+
 static void add_chunk(void *context, long chunk) { ((long *)context)[chunk]++; }
 
 static void check_pool(void)
@@ -254,6 +285,9 @@ int main(void)
             check_attention(tables[t], 9, 3, 64, 0, 300, (Kind)kind);
             check_attention(tables[t], 20, 1, 7, 5, 6, (Kind)kind);
             check_attention(tables[t], 2, 2, 512, 1, 131, (Kind)kind);
+            check_crowd(tables[t], 13, 3, 64, 0, 0, (Kind)kind);
+            check_crowd(tables[t], 40, 1, 7, 250, 60, (Kind)kind);
+            check_crowd(tables[t], 1, 20, 80, 127, 300, (Kind)kind);
         }
     printf(failures ? "%d failures\n" : "all kernels agree\n", failures);
     return failures != 0;

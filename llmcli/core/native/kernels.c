@@ -13,6 +13,8 @@
 
 #include "attention.h"
 
+#include "attention_many.h"
+
 #define TEXT_OF(name) #name
 #define TEXT(name) TEXT_OF(name)
 
@@ -35,5 +37,6 @@ const Kernels TABLE = {
     .narrow = narrow,
     .widen = widen_all,
     .attend = attend,
+    .attend_crowd = attend_crowd,
     .merge = merge,
 };

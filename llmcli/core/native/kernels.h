@@ -104,6 +104,23 @@ typedef struct {
     float *parts;   /* per head and chunk: largest score, sum of weights, weighted sum of values */
 } Attend;
 
+/* n tokens from `position` on, of one KV head: `group` query heads each, of `heads` side by side. */
+typedef struct {
+    long n, group, heads, width, position, window; /* window 0: all positions are seen */
+    const float *q, *keys, *values;
+    void *z;
+    Kind z_kind;
+    float softcap;
+} Crowd;
+
+enum { CROWD_CHUNK = 128 };
+
+/* Numbers of memory that attend_crowd works in. */
+static inline long crowd_room(long n_queries, long width)
+{
+    return width * CROWD_CHUNK + n_queries * (CROWD_CHUNK + width + 2);
+}
+
 typedef struct {
     const char *name;
     long panel; /* output rows that the kernels for many rows of x take at a time */
@@ -125,6 +142,7 @@ typedef struct {
     void (*narrow)(const float *x, long n, void *to, Kind kind);
     void (*widen)(const void *x, long n, Kind kind, float *to);
     void (*attend)(const Attend *op, long kv_head, long chunk);
+    void (*attend_crowd)(const Crowd *op, float *room);
     void (*merge)(const Attend *op, void *z, Kind kind);
 } Kernels;
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_BYTES = 32 << 10, ROWS_AT_ONCE = 4, ATTENTION_CHUNK = 128, ALIGNMENT = 64 };
+enum { CHUNK_BYTES = 32 << 10, ROWS_AT_ONCE = 4, ATTENTION_CHUNK = 128, QUERIES_PER_PIECE = 128, ALIGNMENT = 64 };
 
 const Kernels *kernels;
 
@@ -126,14 +126,14 @@ static int run_packed(Packed op)
 typedef struct {
     const Attention *a;
     const Held *held;
-    long position, chunks;
+    long position, chunks, rows; /* rows: of one piece */
     float *q;                  /* (n, heads, width), rotated and scaled */
     const void *keys, *values; /* those to attend to: the cache's, or a copy in fp32 */
-    Kind kind;
     long stride; /* numbers from one head's keys to the next one's */
     float *rooms;
     long room; /* numbers, for each thread */
     float *wide;
+    Attend one; /* where there is one token */
 } Pass;
 
 static long bytes(Kind kind) { return kind == F32 ? 4 : 2; }
@@ -160,62 +160,28 @@ static void enter_row(void *context, long row)
     }
 }
 
-/* What row `row` sees of one KV head, or of all of them. */
-static Attend seen_by(const Pass *p, long row, long kv_head, long kv_heads)
-{
-    const Attention *a = p->a;
-    const long last = p->position + row + 1, unseen = a->window ? last - a->window : 0;
-    const long group = a->heads / a->kv_heads, from = kv_head * p->stride * bytes(p->kind);
-    return (Attend){.heads = group * kv_heads, .kv_heads = kv_heads, .width = a->width,
-                    .first = unseen > 0 ? unseen : 0, .last = last, .chunk = ATTENTION_CHUNK,
-                    .stride = p->stride, .keys = (const char *)p->keys + from,
-                    .values = (const char *)p->values + from, .kind = p->kind,
-                    .q = p->q + (row * a->heads + kv_head * group) * a->width,
-                    .softcap = a->softcap};
-}
-
-static long chunks_of_sight(const Attend *op)
-{
-    return (op->last - op->first + op->chunk - 1) / op->chunk;
-}
-
 /* One token: the chunks of every KV head are pieces of their own. */
 static void attend_chunk(void *context, long piece)
 {
     const Pass *p = context;
-    Attend op = seen_by(p, 0, 0, p->a->kv_heads);
-    op.parts = p->wide;
-    kernels->attend(&op, piece / p->chunks, piece % p->chunks);
+    kernels->attend(&p->one, piece / p->chunks, piece % p->chunks);
 }
 
-/* Many tokens: a piece is some rows and a KV head, whose keys stay in the cache from row to row. */
-enum { ROWS_OF_ATTENTION = 16 };
-
+/* Many tokens: a piece is some of them and a KV head. */
 static void attend_rows(void *context, long piece)
 {
     const Pass *p = context;
     const Attention *a = p->a;
-    const long kv_head = piece % a->kv_heads, first = piece / a->kv_heads * ROWS_OF_ATTENTION;
-    const long last = first + ROWS_OF_ATTENTION < a->n ? first + ROWS_OF_ATTENTION : a->n;
-    float *room = p->rooms + pool_thread() * p->room;
-    const long each = p->room / ROWS_OF_ATTENTION;
-    Attend ops[ROWS_OF_ATTENTION];
-    long most = 0;
-    for (long row = first; row < last; row++) {
-        Attend *op = ops + row - first;
-        *op = seen_by(p, row, kv_head, 1);
-        op->parts = room + (row - first) * each;
-        most = chunks_of_sight(op) > most ? chunks_of_sight(op) : most;
-    }
-    for (long chunk = 0; chunk < most; chunk++)
-        for (long row = first; row < last; row++)
-            if (chunk < chunks_of_sight(ops + row - first))
-                kernels->attend(ops + row - first, 0, chunk);
-    const long group = a->heads / a->kv_heads;
-    for (long row = first; row < last; row++)
-        kernels->merge(ops + row - first,
-                       (char *)a->z + (row * a->heads + kv_head * group) * a->width * bytes(a->kind),
-                       a->kind);
+    const long group = a->heads / a->kv_heads, kv_head = piece % a->kv_heads;
+    const long row = piece / a->kv_heads * p->rows, head = row * a->heads + kv_head * group;
+    const Crowd crowd = {.n = row + p->rows < a->n ? p->rows : a->n - row, .group = group,
+                         .heads = a->heads, .width = a->width, .position = p->position + row,
+                         .window = a->window, .q = p->q + head * a->width,
+                         .keys = (const float *)p->keys + kv_head * p->stride,
+                         .values = (const float *)p->values + kv_head * p->stride,
+                         .z = (char *)a->z + head * a->width * bytes(a->kind), .z_kind = a->kind,
+                         .softcap = a->softcap};
+    kernels->attend_crowd(&crowd, p->rooms + pool_thread() * p->room);
 }
 
 static void widen_head(void *context, long piece)
@@ -232,23 +198,28 @@ static int run_attention(const Attention *a, Moment moment)
 {
     const Held *held = moment.held + a->layer;
     const long width = a->width, end = moment.position + a->n;
-    Pass p = {.a = a, .held = held, .position = moment.position, .kind = a->kind,
+    Pass p = {.a = a, .held = held, .position = moment.position,
               .keys = held->keys, .values = held->values, .stride = held->capacity * width};
-    const long group = a->heads / a->kv_heads, chunks = end / ATTENTION_CHUNK + 2;
-    p.room = ROWS_OF_ATTENTION * group * chunks * (width + 2);
+    const long group = a->heads / a->kv_heads;
+    p.rows = QUERIES_PER_PIECE / group + 1;
+    p.room = a->n == 1 ? width : crowd_room(p.rows * group, width);
     p.q = scratch(0, sizeof(float) * (size_t)(a->n * a->heads * width));
     p.rooms = scratch(1, sizeof(float) * (size_t)(p.room * pool_size()));
     if (!p.q || !p.rooms)
         return 0;
     if (a->n == 1) {
         enter_row(&p, 0);
-        Attend op = seen_by(&p, 0, 0, a->kv_heads);
-        p.chunks = chunks_of_sight(&op);
-        op.parts = p.wide = scratch(2, sizeof(float) * (size_t)(a->heads * chunks * (width + 2)));
-        if (!p.wide)
+        const long unseen = a->window ? end - a->window : 0;
+        p.one = (Attend){.heads = a->heads, .kv_heads = a->kv_heads, .width = width,
+                         .first = unseen > 0 ? unseen : 0, .last = end, .chunk = ATTENTION_CHUNK,
+                         .stride = p.stride, .keys = p.keys, .values = p.values, .kind = a->kind,
+                         .q = p.q, .softcap = a->softcap};
+        p.chunks = (end - p.one.first + ATTENTION_CHUNK - 1) / ATTENTION_CHUNK;
+        p.one.parts = scratch(2, sizeof(float) * (size_t)(a->heads * p.chunks * (width + 2)));
+        if (!p.one.parts)
             return 0;
         pool_run(attend_chunk, &p, a->kv_heads * p.chunks);
-        kernels->merge(&op, a->z, a->kind);
+        kernels->merge(&p.one, a->z, a->kind);
         return 1;
     }
     pool_run(enter_row, &p, a->n);
@@ -258,11 +229,36 @@ static int run_attention(const Attention *a, Moment moment)
         if (!p.wide)
             return 0;
         pool_run(widen_head, &p, 2 * a->kv_heads);
-        p.keys = p.wide, p.values = p.wide + a->kv_heads * p.stride, p.kind = F32;
+        p.keys = p.wide, p.values = p.wide + a->kv_heads * p.stride;
     }
-    pool_run(attend_rows, &p, (a->n + ROWS_OF_ATTENTION - 1) / ROWS_OF_ATTENTION * a->kv_heads);
+    pool_run(attend_rows, &p, (a->n + p.rows - 1) / p.rows * a->kv_heads);
     return 1;
 }
+
+/* Norms and activations of many rows: a piece is some of them. */
+enum { ROWS_AT_A_TIME = 16 };
+
+static void norm_piece(void *context, long piece)
+{
+    Norm part = *(const Norm *)context;
+    const long first = piece * ROWS_AT_A_TIME, rest = part.n - first;
+    const long skipped = first * part.width * bytes(part.kind);
+    part.x = (const char *)part.x + skipped, part.y = (char *)part.y + skipped;
+    part.n = rest < ROWS_AT_A_TIME ? rest : ROWS_AT_A_TIME;
+    kernels->norm(&part);
+}
+
+static void activate_piece(void *context, long piece)
+{
+    Activate part = *(const Activate *)context;
+    const long first = piece * ROWS_AT_A_TIME, rest = part.n - first;
+    const long skipped = first * part.width * bytes(part.kind);
+    part.x = (const char *)part.x + skipped * (part.gated ? 2 : 1), part.y = (char *)part.y + skipped;
+    part.n = rest < ROWS_AT_A_TIME ? rest : ROWS_AT_A_TIME;
+    kernels->activate(&part);
+}
+
+static long pieces_of(long rows) { return (rows + ROWS_AT_A_TIME - 1) / ROWS_AT_A_TIME; }
 
 int run(const Operation *o, Moment moment)
 {
@@ -274,10 +270,10 @@ int run(const Operation *o, Moment moment)
     case ATTEND:
         return run_attention(&o->attention, moment);
     case NORM:
-        kernels->norm(&o->norm);
+        pool_run(norm_piece, (void *)&o->norm, pieces_of(o->norm.n));
         return 1;
     case ACTIVATE:
-        kernels->activate(&o->activate);
+        pool_run(activate_piece, (void *)&o->activate, pieces_of(o->activate.n));
         return 1;
     case ADD:
         kernels->add(&o->add);
