@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llmcli.checkpoint.settings import Settings
-from llmcli.core.tiles import GROUP
+from llmcli.core.tiles import GROUP, padded, padded_rows
 
 Method = Literal["gptq", "awq"]
 # What a packed module holds in place of `weight`; g_idx, in GPTQ alone, gives each column's group.
@@ -63,13 +63,20 @@ class Packing:
 
     @property
     def fits_core(self) -> bool:
-        """Whether the core's quantized linear can hold it: groups of whole runs of columns. It
-        holds 2, 3 and 4 bits as 4, in half a byte each, and 8 bits as a byte."""
+        """Whether the core's quantized linear can hold it: groups of whole runs of columns, of
+        which the last may be short. It holds 2, 3 and 4 bits as 4, in half a byte each, and 8 bits
+        as a byte."""
         return self.group_size % GROUP == 0 or self.group_size >= self.columns
 
     @property
     def code_bits(self) -> int:
         return 4 if self.scheme.bits <= 4 else 8
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Memory that it takes besides while it is loaded: its codes, one a byte, and once more
+        joined to others; or what they become on the way to a plain matrix."""
+        return self.rows * self.columns * (2 if self.fits_core else 10)
 
     def shapes(self) -> Mapping[Kind, tuple[int, ...]]:
         """The packed tensors' shapes. Raises ValueError where the layout has no place for the
@@ -92,13 +99,13 @@ class Packing:
 
     def resident_bytes(self, kind: Kind, itemsize: int) -> int:
         """Bytes of memory that a tensor takes once loaded; `itemsize`: bytes of an activation."""
-        n_values, n_zeros = self.rows * self.columns, self.rows * self.n_groups
         if not self.fits_core:  # held dequantized
-            return n_values * itemsize if kind == "qweight" else 0
+            return self.rows * self.columns * itemsize if kind == "qweight" else 0
+        rows = padded_rows(self.rows)
         return {
-            "qweight": n_values * self.code_bits // 8,
-            "qzeros": n_zeros,
-            "scales": n_zeros * itemsize,
+            "qweight": rows * padded(self.columns) * self.code_bits // 8,
+            "qzeros": rows * self.n_groups,
+            "scales": rows * self.n_groups * 2,
             "g_idx": 4 * self.columns if self.scheme.act_order else 0,
         }[kind]
 

@@ -34,8 +34,8 @@ class Unpacked:
 def unpack(
     name: str, tensors: Mapping[Kind, Tensor], packing: Packing, dtype: torch.dtype
 ) -> Unpacked | Tensor:
-    """The whole numbers of module `name`, with scales in `dtype`; where the core cannot hold it so,
-    the dequantized matrix (rows, columns).
+    """The whole numbers of module `name`; where the core cannot hold it so, the dequantized matrix
+    (rows, columns) in `dtype`.
 
     `tensors` have the shapes that `packing` gives. Raises InvalidModelError for a group that is
     not there.
@@ -46,7 +46,7 @@ def unpack(
     else:
         codes = unpack_words(tensors["qweight"], bits).T
         zeros = _true_zeros(unpack_words(tensors["qzeros"].T, bits), packing)
-    scales = tensors["scales"].T.to(dtype).contiguous()
+    scales = tensors["scales"].T
     runs = torch.arange(packing.columns) // packing.group_size
     group_of, order = _groups(name, tensors.get("g_idx"), packing), None
     if group_of is None or torch.equal(group_of, runs):
@@ -55,7 +55,8 @@ def unpack(
         order = torch.argsort(group_of, stable=True)
     even = order is None or torch.equal(group_of[order], runs)
     if not even or not packing.fits_core:
-        return codes.to(dtype).sub_(zeros[:, group_of]).mul_(scales[:, group_of])
+        scales = scales.float()
+        return codes.float().sub_(zeros[:, group_of]).mul_(scales[:, group_of]).to(dtype)
     whole_rows = packing.group_size >= packing.columns
     group = None if whole_rows else packing.group_size
     return Unpacked(bits, group, codes if order is None else codes[:, order], zeros, scales, order)

@@ -67,7 +67,7 @@ def native_dtypes(device: torch.device) -> frozenset[str]:
 def refuse_if_too_large(checked: CheckedFolder, dtype: torch.dtype, device: torch.device) -> None:
     """Raises OutOfMemoryError, with the numbers, where the weights alone do not fit."""
     needed = sum(tensor.resident_bytes(dtype.itemsize) for tensor in checked.expected)
-    needed += _scratch_bytes(checked, dtype.itemsize)
+    needed += _scratch_bytes(checked)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory_bytes()
     if free is not None and needed > free:
         scheme = checked.description.scheme
@@ -81,14 +81,13 @@ def refuse_if_too_large(checked: CheckedFolder, dtype: torch.dtype, device: torc
         )
 
 
-def _scratch_bytes(checked: CheckedFolder, itemsize: int) -> int:
-    """What the largest packed matrix takes while it is dequantized: its codes, one a byte, beside
-    the numbers that they become."""
+def _scratch_bytes(checked: CheckedFolder) -> int:
+    """What the packed module that takes most takes besides while it is loaded."""
     largest = 0
     for parts in by_target(checked.expected).values():
         packed = [part.packing for part in parts if part.packing is not None]
-        largest = max(largest, sum(packing.rows * packing.columns for packing in packed))
-    return largest * (itemsize + 1)
+        largest = max(largest, sum(packing.scratch_bytes for packing in packed))
+    return largest
 
 
 @contextmanager

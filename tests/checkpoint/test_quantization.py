@@ -151,7 +151,14 @@ def test_resident_bytes_count_what_the_core_holds() -> None:
     packing = Packing(ordered, 64, 96)
     sizes = {kind: packing.resident_bytes(kind, 2) for kind in packing.shapes()}
     assert sizes == {"qweight": 64 * 96 // 2, "qzeros": 192, "scales": 384, "g_idx": 384}
-    uneven = Packing(ordered, 64, 112)  # the last group is short: held dequantized
-    assert not uneven.fits_core
-    assert uneven.resident_bytes("qweight", 2) == 64 * 112 * 2
-    assert uneven.resident_bytes("scales", 2) == 0
+    # Whole tiles of 16 rows and groups of 32 columns are held, whatever is in them.
+    uneven = Packing(ordered, 70, 112)
+    assert uneven.fits_core
+    sizes = {kind: uneven.resident_bytes(kind, 2) for kind in sizes}
+    assert sizes == {"qweight": 80 * 128 // 2, "qzeros": 320, "scales": 640, "g_idx": 448}
+    narrow = scheme(gptq(3, 48))
+    assert narrow is not None
+    plain = Packing(narrow, 64, 96)  # no whole runs of 32 columns: held dequantized
+    assert not plain.fits_core
+    assert plain.resident_bytes("qweight", 2) == 64 * 96 * 2
+    assert plain.resident_bytes("scales", 2) == 0
