@@ -41,7 +41,7 @@ setup(
     ext_modules=[
         Extension(
             "llmcli.core._native",
-            [str(SOURCES / "module.c"), str(SOURCES / "pool.c")],
+            [str(SOURCES / name) for name in ("module.c", "operations.c", "pool.c")],
             depends=sorted(str(path) for path in SOURCES.glob("*.h")),
             extra_compile_args=[*FLAGS, "-pthread"],
             extra_link_args=["-pthread"] + ([] if sys.platform == "darwin" else ["-lm"]),

@@ -1,6 +1,6 @@
 """Resident memory that loading a folder takes, against the size of its files.
 
-    python benchmarks/load_memory.py [--shape SmolLM2-135M] [--shards 3]
+    python -m benchmarks.load_memory [--shape SmolLM2-135M] [--shards 3]
 
 Writes random weights of a published shape in bf16, once as one file and once as shards, loads each
 in a process of its own in the same dtype, reads every weight once, and prints how much resident
@@ -14,50 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-
-from llmcli.checkpoint.config_json import describe
-from llmcli.checkpoint.layout import expected_tensors
-
-LLAMA = {"model_type": "llama", "rms_norm_eps": 1e-5, "torch_dtype": "bfloat16"}
-SHAPES = {
-    "SmolLM2-135M": {
-        **LLAMA,
-        "vocab_size": 49152,
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "max_position_embeddings": 8192,
-        "tie_word_embeddings": True,
-    },
-    "Llama-3.2-1B": {
-        **LLAMA,
-        "vocab_size": 128256,
-        "hidden_size": 2048,
-        "intermediate_size": 8192,
-        "num_hidden_layers": 16,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "max_position_embeddings": 131072,
-        "tie_word_embeddings": True,
-    },
-    "GPT-2": {"model_type": "gpt2", "torch_dtype": "bfloat16"},
-    "Gemma-3-270m": {
-        "model_type": "gemma3_text",
-        "vocab_size": 262144,
-        "hidden_size": 640,
-        "intermediate_size": 2048,
-        "num_hidden_layers": 18,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 1,
-        "max_position_embeddings": 32768,
-        "sliding_window": 512,
-        "torch_dtype": "bfloat16",
-    },
-}
+from benchmarks.models import SHAPES, write
 
 # Runs in a fresh process: argv is the folder; prints bytes before, at the peak, and at the end.
 CHILD = """
@@ -87,26 +44,6 @@ for parameter in decoder.parameters():  # every page, a few at a time
         part.sum()
 print(json.dumps([before, status("VmHWM"), status("VmRSS")]))
 """
-
-
-def write(folder: Path, config: dict, n_shards: int) -> int:
-    """Random weights in `folder`; returns the bytes of its weight files."""
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(config))
-    description = describe(config, folder / "config.json")
-    tensors = expected_tensors(description.family, description.config)
-    weight_map = {}
-    for shard in range(n_shards):
-        name = f"model-{shard + 1:05}-of-{n_shards:05}.safetensors"
-        if n_shards == 1:
-            name = "model.safetensors"
-        part = tensors[shard::n_shards]
-        save_file({t.name: torch.randn(t.shape).bfloat16() for t in part}, folder / name)
-        weight_map.update({t.name: name for t in part})
-    if n_shards > 1:
-        index = {"metadata": {}, "weight_map": weight_map}
-        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ class Sight:
         # 0 on, SDPA's own causality is enough.
         needless = count == 1 or (start == 0 and not narrow)
         mask = None if needless else _mask(start, count, window if narrow else None, device)
-        return cls(start, count, window if narrow else None, mask)
+        return cls(start, count, window, mask)
 
     def explicit(self, device: torch.device) -> Tensor:
         """The mask written out, (T, S), for those who need one anyway."""
@@ -106,8 +106,8 @@ class Attention(nn.Module):
             v,
             None if rotate is None else rotate.cos,
             None if rotate is None else rotate.sin,
-            cache.reserve(self.index, 1),
-            cache.length,
+            cache,
+            self.index,
             window=sight.window,
             scale=self.scale,
             softcap=self.softcap,

@@ -30,7 +30,9 @@ class KVCache:
         self.length = 0
         self.limit = limit
         shape = (2, batch, config.n_kv_heads, capacity, config.d_head)
+        self.d_head = config.d_head
         self._layers = [torch.empty(shape, dtype=dtype, device=device) for _ in config.layers]
+        self._table = self._addresses()
 
     @property
     def capacity(self) -> int:
@@ -52,18 +54,19 @@ class KVCache:
         (B, K, S, D). `length` moves only when `advance` is called, after the last layer: a pass
         that is cut short leaves the cache as it was."""
         stop = self.length + keys.shape[2]
-        both = self.reserve(layer, keys.shape[2])
+        self.reserve(keys.shape[2])
+        both = self._layers[layer]
         both[0, :, :, self.length : stop] = keys
         both[1, :, :, self.length : stop] = values
         return both[0, :, :, :stop], both[1, :, :, :stop]
 
-    def reserve(self, layer: int, count: int) -> Tensor:
-        """The layer's memory (2, B, K, capacity, D), keys first, with room for `count` more
-        positions: who computes in place writes them from `length` on."""
-        stop = self.length + count
-        if stop > self._layers[layer].shape[3]:
-            self._grow(stop)
-        return self._layers[layer]
+    def reserve(self, count: int) -> Tensor:
+        """Make room for `count` more positions. Returns, for who writes them in place from `length`
+        on, int64 (layers, 3): addresses of the keys and the values, and the capacity."""
+        if self.length + count > self.capacity:
+            self._grow(self.length + count)
+            self._table = self._addresses()
+        return self._table
 
     def advance(self, count: int) -> None:
         """Count `count` appended positions as held."""
@@ -79,8 +82,14 @@ class KVCache:
         """An independent copy of what is held."""
         twin = object.__new__(KVCache)
         twin.length, twin.limit = self.length, self.limit
+        twin.d_head = self.d_head
         twin._layers = [layer.clone() for layer in self._layers]
+        twin._table = twin._addresses()
         return twin
+
+    def _addresses(self) -> Tensor:
+        rows = [(both[0].data_ptr(), both[1].data_ptr(), both.shape[3]) for both in self._layers]
+        return torch.tensor(rows, dtype=torch.int64)
 
     def _grow(self, needed: int) -> None:
         capacity = max(self.capacity * 2, needed)

@@ -141,7 +141,7 @@ class QuantizedLinear(nn.Module):
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """x (..., in_features) -> (..., out_features), in `dtype` or x's own."""
         if self.order is not None:
-            x = x[..., self.order]
+            x = ops.gather(x, self.order)
         return ops.packed_linear(x, self, dtype)
 
     def dequantize(self, dtype: torch.dtype = torch.float32) -> Tensor:

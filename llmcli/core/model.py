@@ -9,7 +9,7 @@ It knows nothing of files, text, sampling or time; what a model has is in its `M
                                                                                      logits
 """
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from llmcli.core.linear import Embedding, Linear
 from llmcli.core.norm import make_norm
 from llmcli.core.rope import Rotation
 from llmcli.core.tap import Tap, point
+
+if TYPE_CHECKING:
+    from llmcli.core.recorded import RecordedStep
 
 
 class GatedMLP(nn.Module):
@@ -89,10 +92,10 @@ class Block(nn.Module):
         name = f"blocks.{self.index}"
         x = point(tap, f"{name}.resid_pre", x)
         added = self.post1(self.attn(self.norm1(x), rotate, sight, cache, tap))
-        x = x.add(point(tap, f"{name}.attn_out", added), alpha=self.residual_scale)
+        x = ops.add(x, point(tap, f"{name}.attn_out", added), self.residual_scale)
         x = point(tap, f"{name}.resid_mid", x)
         added = self.post2(self.mlp(self.norm2(x), tap))
-        x = x.add(point(tap, f"{name}.mlp_out", added), alpha=self.residual_scale)
+        x = ops.add(x, point(tap, f"{name}.mlp_out", added), self.residual_scale)
         return point(tap, f"{name}.resid_post", x)
 
 
@@ -112,6 +115,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config, index) for index in range(config.n_layers))
         self.final_norm = make_norm(config, config.d_model)
         self.head = None if config.tied else Linear(config.d_model, config.vocab_size, bias=False)
+        self.recorded: RecordedStep | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -136,33 +140,55 @@ class Decoder(nn.Module):
         """ids (B, T) of the positions that follow the cache's -> final-normed states
         (B, T, d_model). The cache, if given, then holds them too."""
         start, count = (cache.length if cache is not None else 0), ids.shape[1]
-        x = point(tap, "embed", self._embed(ids, start))
-        rotations: dict[Rope | None, Rotation | None] = {None: None}
-        sights: dict[int | None, Sight] = {}
-        for layer in self.config.layers:
-            if layer.rope is not None and layer.rope not in rotations:
-                rotations[layer.rope] = Rotation(layer.rope, start, count, x)
-            if layer.window not in sights:
-                sights[layer.window] = Sight.of(start, count, layer.window, x.device)
-        for block, layer in zip(self.blocks, self.config.layers, strict=True):
-            x = block(x, rotations[layer.rope], sights[layer.window], cache, tap)
+        x = point(tap, "embed", self.embedded(ids, start))
+        x = self.through_blocks(x, self.rotations(start, count), start, cache, tap)
         if cache is not None:
             cache.advance(count)
+        return x
+
+    def rotations(self, start: int, count: int) -> dict[Rope, Rotation]:
+        """Every RoPE that a layer uses, for `count` positions from `start` on."""
+        ropes = dict.fromkeys(layer.rope for layer in self.config.layers if layer.rope is not None)
+        return {rope: Rotation(rope, start, count, self.dtype, self.device) for rope in ropes}
+
+    def through_blocks(
+        self,
+        x: Tensor,
+        rotations: dict[Rope, Rotation],
+        start: int,
+        cache: KVCache | None,
+        tap: Tap | None = None,
+    ) -> Tensor:
+        """Embedded positions (B, T, d_model) -> final-normed states. The cache does not advance."""
+        sights: dict[int | None, Sight] = {}
+        for block, layer in zip(self.blocks, self.config.layers, strict=True):
+            if layer.window not in sights:
+                sights[layer.window] = Sight.of(start, x.shape[1], layer.window, x.device)
+            rotate = None if layer.rope is None else rotations[layer.rope]
+            x = block(x, rotate, sights[layer.window], cache, tap)
         return point(tap, "final_norm", self.final_norm(x))
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """States (..., d_model) times the vocabulary matrix, (..., vocab_size) in fp32."""
+        head = self.embed.unembed(hidden) if self.head is None else self.head(hidden, torch.float32)
+        return cast(Tensor, head)
 
     def unembed(self, hidden: Tensor, tap: Tap | None = None) -> Tensor:
         """States (..., d_model) -> logits (..., vocab_size) in fp32."""
-        head = self.embed.unembed(hidden) if self.head is None else self.head(hidden, torch.float32)
-        logits = cast(Tensor, head)
+        return point(tap, "logits", self.finished(self.scores(hidden)))
+
+    def finished(self, logits: Tensor) -> Tensor:
+        """Logits from `scores`: scaled and capped, where the family does that."""
         if self.config.logit_scale != 1:
             logits = logits * self.config.logit_scale
-        return point(tap, "logits", soft_cap(logits, self.config.logit_softcap))
+        return soft_cap(logits, self.config.logit_softcap)
 
     def forward(self, ids: Tensor, cache: KVCache | None = None, tap: Tap | None = None) -> Tensor:
         """Logits of every position, (B, T, vocab_size): for scoring, training and tests."""
         return self.unembed(self.hidden(ids, cache, tap), tap)
 
-    def _embed(self, ids: Tensor, start: int) -> Tensor:
+    def embedded(self, ids: Tensor, start: int) -> Tensor:
+        """What the first block reads of ids (B, T), the first of which stands at `start`."""
         x: Tensor = self.embed(ids)
         if self.config.embedding_scale != 1:
             # Rounded to the activations' dtype first, as the models were trained.

@@ -6,7 +6,8 @@ knows nothing of the model that the operations make up.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from llmcli.core.cache import KVCache
 from llmcli.core.config import Activation
 from llmcli.core.cpu import native_dtypes
 from llmcli.core.packing import row_blocks
@@ -228,6 +230,26 @@ def activate(x: Tensor, activation: Activation, *, gated: bool) -> Tensor:
     return function(gate) * up
 
 
+def add(x: Tensor, added: Tensor, scale: float) -> Tensor:
+    """x + scale * added, of equal shapes."""
+    if not (_runs_natively(x) and added.dtype == x.dtype and added.is_contiguous()):
+        return x.add(added, alpha=scale)
+    y = torch.empty_like(x)
+    _native.add(x.numel(), x.data_ptr(), added.data_ptr(), y.data_ptr(), _KINDS[x.dtype], scale)
+    return y
+
+
+def gather(x: Tensor, order: Tensor) -> Tensor:
+    """x[..., order], order int32 of as many columns as x has."""
+    if not _runs_natively(x):
+        return x[..., order]
+    y, width = torch.empty_like(x), x.shape[-1]
+    _native.gather(
+        x.numel() // width, width, x.data_ptr(), order.data_ptr(), y.data_ptr(), _KINDS[x.dtype]
+    )
+    return y
+
+
 def can_attend(qkv: Tensor, d_head: int) -> bool:
     """Whether `attend` takes queries, keys and values of this dtype, device and width."""
     return (
@@ -241,8 +263,8 @@ def attend(
     v: Tensor,
     cosines: Tensor | None,
     sines: Tensor | None,
-    held: Tensor,
-    position: int,
+    cache: KVCache,
+    layer: int,
     *,
     window: int | None,
     scale: float,
@@ -250,33 +272,53 @@ def attend(
 ) -> Tensor:
     """One token's attention: rotate q and k, write k and v to the cache, mix the values.
 
-    q (..., H * D) and k, v (..., K * D) not yet rotated, each contiguous; cosines and sines (dim,)
-    in fp32; `held` (2, 1, K, capacity, D), where `position` is the token's place -> (1, 1, H * D).
+    q (..., H * D) and k, v (..., K * D) not yet rotated, each contiguous; cosines and sines (1,
+    dim) in fp32; the token stands at position `cache.length` -> (1, 1, H * D).
     """
-    kv_heads, capacity, width = held.shape[2:]
-    keys, values = held.data_ptr(), held.data_ptr() + held.stride(0) * held.element_size()
+    table = cache.reserve(1)
     z = torch.empty((1, 1, q.numel()), dtype=q.dtype)
     _native.attend(
         q.data_ptr(),
         k.data_ptr(),
         v.data_ptr(),
         _KINDS[q.dtype],
-        q.numel() // width,
-        kv_heads,
-        width,
+        q.numel() // cache.d_head,
+        k.numel() // cache.d_head,
+        cache.d_head,
         0 if cosines is None else cosines.data_ptr(),
         0 if sines is None else sines.data_ptr(),
         0 if cosines is None else cosines.numel(),
-        keys,
-        values,
-        capacity,
-        position,
-        0 if window is None else max(position + 1 - window, 0),
+        layer,
+        window or 0,
         z.data_ptr(),
+        table.data_ptr(),
+        cache.length,
         scale,
         softcap or 0.0,
     )
     return z
+
+
+def can_record(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether one token's pass with these numbers is native operations all through."""
+    native = _kernels != "torch" and device.type == "cpu" and dtype in _KINDS
+    return native and not torch.is_grad_enabled()
+
+
+@contextmanager
+def recording() -> Iterator[list[object]]:
+    """Note down the native operations that run meanwhile; the list then holds the program."""
+    program: list[object] = []
+    _native.record()
+    try:
+        yield program
+    finally:
+        program.append(_native.recorded())
+
+
+def replay(program: object, cache: KVCache) -> None:
+    """Run the operations again, on the memory they had, for the position after the cache's."""
+    _native.replay(program, cache.reserve(1).data_ptr(), cache.length)
 
 
 def _runs_natively(x: Tensor) -> bool:

@@ -71,14 +71,16 @@ def _blend(rope: Rope, frequencies: Tensor, share_kept: Tensor) -> Tensor:
 class Rotation:
     """Cosines and sines for positions start .. start + T - 1, ready for every layer of one pass."""
 
-    def __init__(self, rope: Rope, start: int, count: int, like: Tensor) -> None:
-        frequencies = _frequencies(rope, _length_that_matters(rope, start + count), like.device)
-        positions = torch.arange(start, start + count, device=like.device).float()
+    def __init__(
+        self, rope: Rope, start: int, count: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        frequencies = _frequencies(rope, _length_that_matters(rope, start + count), device)
+        positions = torch.arange(start, start + count, device=device).float()
         angles = torch.outer(positions, frequencies)  # (T, dim / 2)
         angles = torch.cat((angles, angles), dim=-1)  # (T, dim): halves, not neighbours, pair up
         self.cos, self.sin = angles.cos() * rope.scale, angles.sin() * rope.scale  # fp32
-        self._cos = self.cos.to(like.dtype).unsqueeze(1)  # (T, 1, dim)
-        self._sin = self.sin.to(like.dtype).unsqueeze(1)
+        self._cos = self.cos.to(dtype).unsqueeze(1)  # (T, 1, dim)
+        self._sin = self.sin.to(dtype).unsqueeze(1)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rotate the first `dim` numbers of every head of x, (B, T, heads, D)."""

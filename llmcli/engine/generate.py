@@ -13,6 +13,7 @@ from torch import Tensor
 
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
+from llmcli.core.recorded import step
 from llmcli.core.sampling import Draw, Sampler
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.hardware import memory_failures
@@ -60,7 +61,7 @@ def prefill(
 def decode(decoder: Decoder, token: int, cache: KVCache) -> Tensor:
     """Run one token after what the cache holds -> logits (vocab_size,) of what follows it."""
     row = torch.tensor([[token]], dtype=torch.int64, device=decoder.device)
-    return decoder.unembed(decoder.hidden(row, cache)[0, -1])
+    return step(decoder, row, cache)
 
 
 class Generation:

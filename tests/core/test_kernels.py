@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from llmcli.core import ops
-from llmcli.core.config import Activation, Rope
+from llmcli.core.cache import KVCache
+from llmcli.core.config import Activation, Layer, ModelConfig, Rope
 from llmcli.core.linear import QuantizedLinear
 from llmcli.core.rope import Rotation
 
@@ -136,6 +137,26 @@ def test_activations_at_the_ends_of_fp32(native: None) -> None:
         assert ops.activate(torch.full((9,), torch.nan), activation, gated=False).isnan().all()
 
 
+def attention_sizes(heads: int, kv_heads: int, width: int) -> ModelConfig:
+    return ModelConfig(
+        vocab_size=9,
+        d_model=8,
+        n_heads=heads,
+        n_kv_heads=kv_heads,
+        d_head=width,
+        d_ff=8,
+        context=999,
+        layers=(Layer(None),),
+        norm_eps=1e-5,
+        activation="silu",
+        qkv_bias=False,
+        out_bias=False,
+        mlp_bias=False,
+        tied=True,
+        attention_scale=1.0,
+    )
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("heads", "kv_heads", "width"), [(9, 3, 64), (4, 1, 80), (20, 1, 7), (2, 2, 256)]
@@ -155,22 +176,25 @@ def test_attention(
     softcap = 5.0 if rotated == 2 else None
     q = numbers(heads * width, dtype=dtype)
     k, v = (numbers(kv_heads * width, dtype=dtype, seed=seed) for seed in (1, 2))
+    cache = KVCache(attention_sizes(heads, kv_heads, width), dtype=dtype, capacity=max(held, 1))
     past = numbers(2, 1, kv_heads, held, width, dtype=dtype)
-    memory = torch.full((2, 1, kv_heads, held + 9, width), torch.nan, dtype=dtype)
-    memory[:, :, :, :held] = past
-    turn = Rotation(Rope(10000.0, width // 4 * 2), held, 1, q) if rotated else None
+    cache.append(0, past[0], past[1])
+    cache.advance(held)
+    turn = Rotation(Rope(10000.0, width // 4 * 2), held, 1, dtype, q.device) if rotated else None
     z = ops.attend(
         q,
         k,
         v,
         None if turn is None else turn.cos,
         None if turn is None else turn.sin,
-        memory,
-        held,
+        cache,
+        0,
         window=window,
         scale=0.3,
         softcap=softcap,
     )
+    cache.advance(1)
+    memory = torch.stack(cache.append(0, past[0, :, :, :0], past[1, :, :, :0]))
     query = q.view(1, 1, heads, width)
     query, key = (t if turn is None else turn(t) for t in (query, k.view(1, 1, kv_heads, width)))
     assert torch.allclose(memory[0, :, :, held], key[0].float().to(dtype), rtol=2**-7, atol=2**-7)

@@ -42,7 +42,9 @@ INLINE void score(const Attend *op, const float *q, long group, const void *keys
         const float *k = widened((const char *)keys + at * width * size, kind, width, wide);
         for (long head = 0; head < group; head++) {
             const float *query = q + head * width;
-            vf totals[AT_ONCE] = {{0}};
+            vf totals[AT_ONCE];
+            for (int p = 0; p < AT_ONCE; p++)
+                totals[p] = (vf){0};
             long i = 0;
             for (; i + LANES <= width; i += LANES)
                 for (int p = 0; p < AT_ONCE; p++)

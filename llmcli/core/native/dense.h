@@ -23,7 +23,9 @@ static void dense_prepare(const Dense *op, float *wide)
 INLINE void dot_rows(const Dense *op, const float *x, const void *w, Kind kind, int n, float *dots)
 {
     const long in = op->in, whole = in / (2 * LANES) * (2 * LANES);
-    vf even[ROWS] = {{0}}, odd[ROWS] = {{0}};
+    vf even[ROWS], odd[ROWS];
+    for (int r = 0; r < n; r++)
+        even[r] = odd[r] = (vf){0};
     for (long k = 0; k < whole; k += 2 * LANES) {
         vf x0 = load(x + k), x1 = load(x + k + LANES);
         for (int r = 0; r < n; r++) {

@@ -64,6 +64,24 @@ typedef struct {
     int gated;
 } Activate;
 
+/* y = x + scale * added */
+typedef struct {
+    long n;
+    const void *x, *added;
+    void *y;
+    Kind kind;
+    float scale;
+} Add;
+
+/* Rows of `width` numbers: y[i] = x[order[i]] */
+typedef struct {
+    long n, width;
+    const void *x;
+    const int32_t *order;
+    void *y;
+    Kind kind;
+} Gather;
+
 /* One query per head over the keys and values of positions first .. last - 1. */
 typedef struct {
     long heads, kv_heads, width, first, last;
@@ -86,6 +104,8 @@ typedef struct {
     void (*quantize)(const Quantize *op, long first_tile, long last_tile, void *room);
     void (*norm)(const Norm *op);
     void (*activate)(const Activate *op);
+    void (*add)(const Add *op);
+    void (*gather)(const Gather *op);
     void (*rotate)(const void *x, Kind kind, long width, long rotated, const float *cos,
                    const float *sin, float scale, float *to);
     void (*narrow)(const float *x, long n, void *to, Kind kind);

@@ -6,31 +6,10 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "kernels.h"
+#include "operations.h"
 #include "pool.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-enum { CHUNK_BYTES = 32 << 10, ROWS_AT_ONCE = 4, ATTENTION_CHUNK = 128, ALIGNMENT = 64 };
-
-static const Kernels *kernels;
-
-/* Memory for intermediate results, kept from call to call: one operation runs at a time. */
-static void *scratch(int slot, size_t bytes)
-{
-    static void *held[4];
-    static size_t sizes[4];
-    if (bytes > sizes[slot]) {
-        void *more = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-        if (!more)
-            return PyErr_NoMemory();
-        free(held[slot]);
-        held[slot] = more, sizes[slot] = bytes;
-    }
-    return held[slot];
-}
 
 /* The arguments: addresses and sizes first, real numbers last. Returns 0 and sets the error where
    there are not as many. */
@@ -50,23 +29,32 @@ static int read_arguments(PyObject *const *given, Py_ssize_t n, long long *whole
 
 #define ADDRESS(x) ((void *)(uintptr_t)(x))
 
+/* What is recorded while it runs, to be run again without Python between the operations. */
 typedef struct {
-    const void *op;
-    long size, total; /* outputs per chunk, and in all */
-} Share;
+    Operation *operations;
+    long n, room;
+} Program;
 
-static long chunks_of(const Share *share) { return (share->total + share->size - 1) / share->size; }
+static Program *recording;
 
-static long end_of(const Share *share, long chunk)
+static const char PROGRAM[] = "llmcli.program";
+
+/* Run an operation, and note it down where that is asked for. */
+static PyObject *done(const Operation *operation, Moment moment)
 {
-    const long end = (chunk + 1) * share->size;
-    return end < share->total ? end : share->total;
-}
-
-static void dense_chunk(void *context, long chunk)
-{
-    const Share *share = context;
-    kernels->dense(share->op, chunk * share->size, end_of(share, chunk));
+    if (!run(operation, moment))
+        return PyErr_NoMemory();
+    if (recording) {
+        if (recording->n == recording->room) {
+            const long room = 2 * recording->room + 64;
+            void *more = realloc(recording->operations, (size_t)room * sizeof(Operation));
+            if (!more)
+                return PyErr_NoMemory();
+            recording->operations = more, recording->room = room;
+        }
+        recording->operations[recording->n++] = *operation;
+    }
+    Py_RETURN_NONE;
 }
 
 static PyObject *dense(PyObject *self, PyObject *const *given, Py_ssize_t n)
@@ -75,26 +63,12 @@ static PyObject *dense(PyObject *self, PyObject *const *given, Py_ssize_t n)
     long long a[11];
     if (!read_arguments(given, n, a, 11, 0, 0))
         return 0;
-    Dense op = {.n = (long)a[0], .in = (long)a[1], .out = (long)a[2],
-                .x = ADDRESS(a[3]), .x_kind = (Kind)a[4], .w = ADDRESS(a[5]), .w_kind = (Kind)a[6],
-                .bias = ADDRESS(a[7]), .bias_kind = (Kind)a[8], .y = ADDRESS(a[9]),
-                .y_kind = (Kind)a[10]};
-    float *wide = scratch(0, sizeof(float) * (size_t)(op.n * op.in));
-    if (!wide)
-        return 0;
-    kernels->dense_prepare(&op, wide);
-    op.wide = wide;
-    const long row_bytes = op.in * (op.w_kind == F32 ? 4 : 2);
-    const long rows = (CHUNK_BYTES / row_bytes + ROWS_AT_ONCE) / ROWS_AT_ONCE * ROWS_AT_ONCE;
-    Share share = {&op, rows, op.out};
-    pool_run(dense_chunk, &share, chunks_of(&share));
-    Py_RETURN_NONE;
-}
-
-static void packed_chunk(void *context, long chunk)
-{
-    const Share *share = context;
-    kernels->packed(share->op, chunk * share->size, end_of(share, chunk));
+    Operation o = {DENSE, .dense = {.n = (long)a[0], .in = (long)a[1], .out = (long)a[2],
+                                    .x = ADDRESS(a[3]), .x_kind = (Kind)a[4], .w = ADDRESS(a[5]),
+                                    .w_kind = (Kind)a[6], .bias = ADDRESS(a[7]),
+                                    .bias_kind = (Kind)a[8], .y = ADDRESS(a[9]),
+                                    .y_kind = (Kind)a[10]}};
+    return done(&o, (Moment){0});
 }
 
 static Packed packed_of(const long long *a)
@@ -109,22 +83,11 @@ static PyObject *packed(PyObject *self, PyObject *const *given, Py_ssize_t n)
     long long a[14];
     if (!read_arguments(given, n, a, 14, 0, 0))
         return 0;
-    Packed op = packed_of(a);
-    op.n = (long)a[7];
-    op.x = ADDRESS(a[8]), op.x_kind = (Kind)a[9], op.bias = ADDRESS(a[10]);
-    op.bias_kind = (Kind)a[11], op.y = ADDRESS(a[12]), op.y_kind = (Kind)a[13];
-    const size_t groups = (size_t)(op.n * ((op.in + GROUP - 1) / GROUP));
-    int16_t *steps = scratch(0, groups * GROUP * sizeof *steps);
-    float *step = scratch(1, groups * sizeof *step);
-    int32_t *sums = scratch(2, groups * sizeof *sums);
-    if (!steps || !step || !sums)
-        return 0;
-    kernels->packed_prepare(&op, steps, step, sums);
-    op.steps = steps, op.step = step, op.sums = sums;
-    const long tile_bytes = op.in * TILE * op.bits / 8;
-    Share share = {&op, CHUNK_BYTES / tile_bytes + 1, (op.out + TILE - 1) / TILE};
-    pool_run(packed_chunk, &share, chunks_of(&share));
-    Py_RETURN_NONE;
+    Operation o = {PACKED, .packed = packed_of(a)};
+    o.packed.n = (long)a[7];
+    o.packed.x = ADDRESS(a[8]), o.packed.x_kind = (Kind)a[9], o.packed.bias = ADDRESS(a[10]);
+    o.packed.bias_kind = (Kind)a[11], o.packed.y = ADDRESS(a[12]), o.packed.y_kind = (Kind)a[13];
+    return done(&o, (Moment){0});
 }
 
 /* Runs on the caller alone: it stands between products of another library, whose threads still
@@ -140,37 +103,17 @@ static PyObject *unpack(PyObject *self, PyObject *const *given, Py_ssize_t n)
     Py_RETURN_NONE;
 }
 
-typedef struct {
-    Share share;
-    char *rooms; /* one per chunk: which thread works on which is not known */
-    size_t room;
-} Rounding;
-
-static void quantize_chunk(void *context, long chunk)
-{
-    const Rounding *r = context;
-    kernels->quantize(r->share.op, chunk * r->share.size, end_of(&r->share, chunk),
-                      r->rooms + (size_t)chunk * r->room);
-}
-
 static PyObject *quantize(PyObject *self, PyObject *const *given, Py_ssize_t n)
 {
     (void)self;
-    enum { CHUNKS = 16 };
     long long a[8];
     if (!read_arguments(given, n, a, 8, 0, 0))
         return 0;
     Quantize op = {.in = (long)a[0], .out = (long)a[1], .bits = (long)a[2], .group = (long)a[3],
                    .w = ADDRESS(a[4]), .kind = (Kind)a[5], .codes = ADDRESS(a[6]),
                    .scales = ADDRESS(a[7])};
-    const long tiles = (op.out + TILE - 1) / TILE;
-    const size_t columns = (size_t)((op.in + GROUP - 1) / GROUP * GROUP);
-    Rounding r = {{&op, (tiles + CHUNKS - 1) / CHUNKS, tiles}, 0, columns * (4 + TILE)};
-    r.rooms = malloc(CHUNKS * r.room);
-    if (!r.rooms)
+    if (!run_quantize(&op))
         return PyErr_NoMemory();
-    pool_run(quantize_chunk, &r, chunks_of(&r.share));
-    free(r.rooms);
     Py_RETURN_NONE;
 }
 
@@ -181,11 +124,10 @@ static PyObject *norm(PyObject *self, PyObject *const *given, Py_ssize_t n)
     double eps;
     if (!read_arguments(given, n, a, 7, &eps, 1))
         return 0;
-    Norm op = {.n = (long)a[0], .width = (long)a[1], .x = ADDRESS(a[2]), .y = ADDRESS(a[3]),
-               .kind = (Kind)a[4], .weight = ADDRESS(a[5]), .bias = ADDRESS(a[6]),
-               .eps = (float)eps};
-    kernels->norm(&op);
-    Py_RETURN_NONE;
+    Operation o = {NORM, .norm = {.n = (long)a[0], .width = (long)a[1], .x = ADDRESS(a[2]),
+                                  .y = ADDRESS(a[3]), .kind = (Kind)a[4], .weight = ADDRESS(a[5]),
+                                  .bias = ADDRESS(a[6]), .eps = (float)eps}};
+    return done(&o, (Moment){0});
 }
 
 static PyObject *activate(PyObject *self, PyObject *const *given, Py_ssize_t n)
@@ -194,62 +136,96 @@ static PyObject *activate(PyObject *self, PyObject *const *given, Py_ssize_t n)
     long long a[7];
     if (!read_arguments(given, n, a, 7, 0, 0))
         return 0;
-    Activate op = {.n = (long)a[0], .width = (long)a[1], .x = ADDRESS(a[2]), .y = ADDRESS(a[3]),
-                   .kind = (Kind)a[4], .activation = (Activation)a[5], .gated = (int)a[6]};
-    kernels->activate(&op);
-    Py_RETURN_NONE;
+    Operation o = {ACTIVATE, .activate = {.n = (long)a[0], .width = (long)a[1], .x = ADDRESS(a[2]),
+                                          .y = ADDRESS(a[3]), .kind = (Kind)a[4],
+                                          .activation = (Activation)a[5], .gated = (int)a[6]}};
+    return done(&o, (Moment){0});
 }
 
-typedef struct {
-    Attend op;
-    long chunks;
-} Pieces;
-
-static void attend_piece(void *context, long piece)
+static PyObject *add(PyObject *self, PyObject *const *given, Py_ssize_t n)
 {
-    const Pieces *pieces = context;
-    kernels->attend(&pieces->op, piece / pieces->chunks, piece % pieces->chunks);
+    (void)self;
+    long long a[5];
+    double scale;
+    if (!read_arguments(given, n, a, 5, &scale, 1))
+        return 0;
+    Operation o = {ADD, .add = {.n = (long)a[0], .x = ADDRESS(a[1]), .added = ADDRESS(a[2]),
+                                .y = ADDRESS(a[3]), .kind = (Kind)a[4], .scale = (float)scale}};
+    return done(&o, (Moment){0});
 }
 
-/* Rotate q and k, write k and v to the cache at `position`, attend to first .. position. */
+static PyObject *gather(PyObject *self, PyObject *const *given, Py_ssize_t n)
+{
+    (void)self;
+    long long a[6];
+    if (!read_arguments(given, n, a, 6, 0, 0))
+        return 0;
+    Operation o = {GATHER, .gather = {.n = (long)a[0], .width = (long)a[1], .x = ADDRESS(a[2]),
+                                      .order = ADDRESS(a[3]), .y = ADDRESS(a[4]),
+                                      .kind = (Kind)a[5]}};
+    return done(&o, (Moment){0});
+}
+
 static PyObject *attend(PyObject *self, PyObject *const *given, Py_ssize_t n)
 {
     (void)self;
-    long long a[16];
+    long long a[15];
     double real[2];
-    if (!read_arguments(given, n, a, 16, real, 2))
+    if (!read_arguments(given, n, a, 15, real, 2))
         return 0;
-    const Kind kind = (Kind)a[3];
-    const long heads = (long)a[4], kv_heads = (long)a[5], width = (long)a[6];
-    const float *cos = ADDRESS(a[7]), *sin = ADDRESS(a[8]);
-    const long rotated = (long)a[9], stride = (long)a[12] * width, position = (long)a[13];
-    char *keys = ADDRESS(a[10]), *values = ADDRESS(a[11]);
-    const long size = kind == F32 ? 4 : 2;
-    float *q = scratch(0, sizeof(float) * (size_t)(heads * width));
-    float *k = scratch(1, sizeof(float) * (size_t)width);
-    if (!q || !k)
+    Operation o = {ATTEND, .attention = {
+        .q = ADDRESS(a[0]), .k = ADDRESS(a[1]), .v = ADDRESS(a[2]), .kind = (Kind)a[3],
+        .heads = (long)a[4], .kv_heads = (long)a[5], .width = (long)a[6], .cos = ADDRESS(a[7]),
+        .sin = ADDRESS(a[8]), .rotated = (long)a[9], .layer = (long)a[10], .window = (long)a[11],
+        .z = ADDRESS(a[12]), .scale = (float)real[0], .softcap = (float)real[1]}};
+    return done(&o, (Moment){ADDRESS(a[13]), (long)a[14]});
+}
+
+static void forget(Program *program)
+{
+    free(program->operations);
+    free(program);
+}
+
+static void forget_capsule(PyObject *capsule) { forget(PyCapsule_GetPointer(capsule, PROGRAM)); }
+
+static PyObject *record(PyObject *self, PyObject *nothing)
+{
+    (void)self, (void)nothing;
+    if (recording)
+        forget(recording);
+    recording = calloc(1, sizeof *recording);
+    if (!recording)
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+static PyObject *recorded(PyObject *self, PyObject *nothing)
+{
+    (void)self, (void)nothing;
+    if (!recording) {
+        PyErr_SetString(PyExc_ValueError, "nothing is being recorded");
         return 0;
-    for (long head = 0; head < heads; head++)
-        kernels->rotate((char *)ADDRESS(a[0]) + head * width * size, kind, width, rotated, cos,
-                        sin, (float)real[0], q + head * width);
-    for (long head = 0; head < kv_heads; head++) {
-        const long at = (head * stride + position * width) * size;
-        kernels->rotate((char *)ADDRESS(a[1]) + head * width * size, kind, width, rotated, cos,
-                        sin, 1.0f, k);
-        kernels->narrow(k, width, keys + at, kind);
-        memcpy(values + at, (char *)ADDRESS(a[2]) + head * width * size, (size_t)(width * size));
     }
-    Pieces pieces = {.op = {.heads = heads, .kv_heads = kv_heads, .width = width,
-                            .first = (long)a[14], .last = position + 1, .chunk = ATTENTION_CHUNK,
-                            .stride = stride, .keys = keys, .values = values, .kind = kind, .q = q,
-                            .softcap = (float)real[1]}};
-    Attend *op = &pieces.op;
-    pieces.chunks = (op->last - op->first + op->chunk - 1) / op->chunk;
-    op->parts = scratch(2, sizeof(float) * (size_t)(heads * pieces.chunks * (width + 2)));
-    if (!op->parts)
+    PyObject *capsule = PyCapsule_New(recording, PROGRAM, forget_capsule);
+    if (!capsule)
+        forget(recording);
+    recording = 0;
+    return capsule;
+}
+
+static PyObject *replay(PyObject *self, PyObject *const *given, Py_ssize_t n)
+{
+    (void)self;
+    long long a[2];
+    if (n != 3 || !read_arguments(given + 1, 2, a, 2, 0, 0))
+        return PyErr_Occurred() ? 0 : PyErr_Format(PyExc_TypeError, "3 arguments expected");
+    const Program *program = PyCapsule_GetPointer(given[0], PROGRAM);
+    if (!program)
         return 0;
-    pool_run(attend_piece, &pieces, kv_heads * pieces.chunks);
-    kernels->merge(op, ADDRESS(a[15]), kind);
+    for (long i = 0; i < program->n; i++)
+        if (!run(program->operations + i, (Moment){ADDRESS(a[0]), (long)a[1]}))
+            return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
 
@@ -308,7 +284,10 @@ static PyObject *set_threads(PyObject *self, PyObject *number)
 #define FAST(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, 0}
 
 static PyMethodDef methods[] = {
-    FAST(dense), FAST(packed), FAST(unpack), FAST(quantize), FAST(norm), FAST(activate), FAST(attend),
+    FAST(dense), FAST(packed), FAST(unpack), FAST(quantize), FAST(norm),
+    FAST(activate), FAST(add), FAST(gather), FAST(attend), FAST(replay),
+    {"record", record, METH_NOARGS, "Note down every operation from now on."},
+    {"recorded", recorded, METH_NOARGS, "What was noted down, for `replay`."},
     {"available", available, METH_NOARGS, "Names of the kernels that this CPU runs, slowest first."},
     {"use", use, METH_O, "Use the kernels of this name."},
     {"set_threads", set_threads, METH_O, "Use so many threads; returns how many there are."},

@@ -57,7 +57,7 @@ INLINE vu broadcast_pair(const int16_t *steps, long pair)
 }
 
 /* One tile of outputs for one row of x. */
-INLINE void packed_tile(const Packed *op, long tile, long row, int bits, vf y[VECTORS])
+INLINE void packed_tile(const Packed *op, long tile, long row, int bits, float *outputs)
 {
     const int per_run = bits == 4 ? 4 : 2; /* pairs in a run */
     const uint32_t mask = bits == 4 ? 0x000f000f : 0x00ff00ff;
@@ -70,8 +70,13 @@ INLINE void packed_tile(const Packed *op, long tile, long row, int bits, vf y[VE
     const float *step = op->step + row * groups;
     const int32_t *sums = op->sums + row * groups;
     const int middle = bits == 4 ? 8 : 128;
-    for (long g = 0; g < groups; g++, steps += GROUP) {
-        vi total[VECTORS] = {{0}};
+    vf y[VECTORS];
+    for (int v = 0; v < VECTORS; v++)
+        y[v] = (vf){0};
+    for (long g = 0, left = ratio; g < groups; g++, steps += GROUP) {
+        vi total[VECTORS];
+        for (int v = 0; v < VECTORS; v++)
+            total[v] = (vi){0};
         for (int pair = 0; pair < GROUP_PAIRS; pair += per_run) {
             vu x[4];
             for (int p = 0; p < per_run; p++)
@@ -82,30 +87,32 @@ INLINE void packed_tile(const Packed *op, long tile, long row, int bits, vf y[VE
                     total[v] += multiply_halves(word >> bits * p & mask, x[p]);
             }
         }
-        const long at = g / ratio * TILE;
         for (int v = 0; v < VECTORS; v++) {
-            vi shift = middle - (vi){0};
+            vi shift = middle * sums[g] - (vi){0};
             if (zeros)
-                for (int i = 0; i < LANES; i++)
-                    shift[i] = zeros[at + v * LANES + i];
-            vf exact = __builtin_convertvector(total[v] - shift * sums[g], vf);
-            y[v] += exact * (load_half(scales + at + v * LANES) * step[g]);
+                shift = load_bytes(zeros + v * LANES) * sums[g];
+            vf exact = __builtin_convertvector(total[v] - shift, vf);
+            y[v] += exact * (load_half(scales + v * LANES) * step[g]);
+        }
+        if (--left == 0) {
+            left = ratio, scales += TILE;
+            zeros = zeros ? zeros + TILE : 0;
         }
     }
+    for (int v = 0; v < VECTORS; v++)
+        store(outputs + v * LANES, y[v]);
 }
 
 INLINE void packed_bits(const Packed *op, long first, long last, int bits)
 {
     for (long tile = first; tile < last; tile++)
         for (long row = 0; row < op->n; row++) {
-            vf y[VECTORS] = {{0}};
+            float y[TILE];
             packed_tile(op, tile, row, bits, y);
             for (int i = 0; i < TILE && tile * TILE + i < op->out; i++) {
-                float dot = y[i / LANES][i % LANES];
                 const long at = tile * TILE + i;
-                if (op->bias)
-                    dot += read(op->bias, at, op->bias_kind);
-                write(op->y, row * op->out + at, dot, op->y_kind);
+                const float bias = op->bias ? read(op->bias, at, op->bias_kind) : 0;
+                write(op->y, row * op->out + at, y[i] + bias, op->y_kind);
             }
         }
 }

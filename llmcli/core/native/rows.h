@@ -1,4 +1,4 @@
-/* What is done row by row: norms, activations, rotation, rounding. */
+/* What is done row by row: norms, activations, sums, rotation, rounding. */
 
 static void norm(const Norm *op)
 {
@@ -88,6 +88,30 @@ static void activate(const Activate *op)
         activate_kind(op, GELU_TANH);
     else
         activate_kind(op, RELU);
+}
+
+static void add(const Add *op)
+{
+    long i = 0;
+    for (; i + LANES <= op->n; i += LANES) {
+        vf y = load_kind(op->x, i, op->kind) + load_kind(op->added, i, op->kind) * op->scale;
+        store_kind(op->y, i, y, op->kind);
+    }
+    for (; i < op->n; i++)
+        write(op->y, i, read(op->x, i, op->kind) + read(op->added, i, op->kind) * op->scale,
+              op->kind);
+}
+
+static void gather(const Gather *op)
+{
+    for (long row = 0; row < op->n; row++)
+        for (long i = 0; i < op->width; i++) {
+            const long from = row * op->width + op->order[i], to = row * op->width + i;
+            if (op->kind == F32)
+                ((float *)op->y)[to] = ((const float *)op->x)[from];
+            else
+                ((uint16_t *)op->y)[to] = ((const uint16_t *)op->x)[from];
+        }
 }
 
 /* One head: its first `rotated` numbers turned, halves paired, and all multiplied by `scale`. */

@@ -69,6 +69,14 @@ INLINE vf load_kind(const void *p, long at, Kind kind)
     return (vf)(__builtin_convertvector(h, vu) << 16);
 }
 
+INLINE vi load_bytes(const uint8_t *p)
+{
+    typedef uint8_t vb __attribute__((vector_size(LANES)));
+    vb bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    return __builtin_convertvector(bytes, vi);
+}
+
 INLINE float read(const void *p, long at, Kind kind)
 {
     return kind == F32 ? ((const float *)p)[at] : widen(((const uint16_t *)p)[at]);
@@ -94,15 +102,25 @@ INLINE void store_kind(void *p, long at, vf v, Kind kind)
     memcpy((uint16_t *)p + at, &h, sizeof h);
 }
 
+/* Halves are added to halves until one number is left. */
 INLINE float sum(vf v)
 {
-    float lanes[LANES], total = 0;
-    memcpy(lanes, &v, sizeof v);
-    for (int width = LANES / 2; width; width /= 2)
-        for (int i = 0; i < width; i++)
-            lanes[i] += lanes[i + width];
-    total = lanes[0];
-    return total;
+#if LANES == 16
+    v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+#endif
+#if LANES >= 8
+    typedef float vf8 __attribute__((vector_size(32)));
+    vf8 eight;
+    memcpy(&eight, &v, sizeof eight);
+    eight += __builtin_shufflevector(eight, eight, 4, 5, 6, 7, 0, 1, 2, 3);
+#else
+    vf eight = v;
+#endif
+    typedef float vf4 __attribute__((vector_size(16)));
+    vf4 four;
+    memcpy(&four, &eight, sizeof four);
+    four += __builtin_shufflevector(four, four, 2, 3, 0, 1);
+    return four[0] + four[1];
 }
 
 INLINE float largest(vf v)

@@ -1,0 +1,1 @@
+"""Measurements of llmcli beside other programs. They are no part of the installed package."""

@@ -1,0 +1,102 @@
+"""llmcli beside other programs, on random weights of published shapes.
+
+    python -m benchmarks                      # speed, at every shape and precision
+    python -m benchmarks --device cuda        # the same on a GPU, where there is one
+    python -m benchmarks --start --busy       # start-up; speed beside a busy process
+    python -m benchmarks --speed --start --busy --write    # all, into docs/performance.md
+
+Models and other programs are made on first use, in .benchmarks (some 25 GB with everything).
+Measure on a machine that does nothing else.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import machine, neighbour, page, speed, start_up
+from benchmarks.place import CACHE, PYTHON, Place, Unavailable, run, tell
+from benchmarks.tools import PRECISIONS, TOOLS
+
+SHAPES = ("SmolLM2-135M", "Llama-3.2-1B")
+NEIGHBOURS = ("llmcli", "llama.cpp")
+
+
+def main() -> None:
+    options = parse()
+    place = Place(options.device, options.threads)
+    if place.device == "cuda" and not has_gpu():
+        print("no CUDA device here: nothing measured, nothing written")
+        return
+    where = machine.describe(place)
+    precisions, programs = options.precision or PRECISIONS, options.program or TOOLS
+    rounds, small = options.rounds, SHAPES[0]
+
+    def show(name: str, block: str) -> None:
+        print(f"\n## {name}\n\n{block}", flush=True)
+        if options.write:
+            page.write(name, block)
+
+    if options.speed or not (options.start or options.busy):
+        for shape in options.shape or SHAPES:
+            measured = speed.measure(folder(shape), precisions, programs, place, rounds)
+            show(block_name(shape, place), speed.block(measured, where))
+    if options.start:
+        show("start", start_up.block(start_up.measure(folder(small), place, rounds), where))
+    if options.busy:
+        both = [name for name in NEIGHBOURS if name in programs]
+        pairs = neighbour.measure(folder(small), precisions, both, place, rounds)
+        show("busy", neighbour.block(pairs, where))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--speed", action="store_true", help="this, where no part is named")
+    parser.add_argument("--start", action="store_true", help="command to first token")
+    parser.add_argument("--busy", action="store_true", help="beside a process that spins")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--shape", choices=SHAPES, action="append", help="repeatable")
+    parser.add_argument("--precision", choices=PRECISIONS, action="append", help="repeatable")
+    parser.add_argument("--program", choices=TOOLS, action="append", help="repeatable")
+    parser.add_argument("--rounds", type=int, default=3)
+    cores = machine.physical_cores()
+    parser.add_argument(
+        "--threads", type=int, default=cores, help="default: %(default)s, the cores"
+    )
+    parser.add_argument("--write", action="store_true", help=f"into {page.PAGE.name}")
+    options = parser.parse_args()
+    if min(options.rounds, options.threads) < 1:
+        parser.error("--rounds and --threads begin at 1")
+    if options.device != "cpu" and (options.start or options.busy):
+        parser.error("--start and --busy are measured on the CPU")
+    return options
+
+
+def block_name(shape: str, place: Place) -> str:
+    return f"{shape} on {place.device}"
+
+
+def has_gpu() -> bool:
+    check = "import torch; print(torch.cuda.is_available())"
+    return run([PYTHON, "-c", check]).output.strip() == "True"
+
+
+def folder(shape: str) -> Path:
+    """The model, made on first use."""
+    made = CACHE / shape
+    if not made.exists():
+        tell(f"Making {shape} ...")
+        unfinished = made.with_suffix(".part")
+        run([PYTHON, "-m", "benchmarks.models", shape, unfinished])
+        unfinished.rename(made)
+    return made
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Unavailable as failure:
+        sys.exit(f"error: {failure}")

@@ -1,0 +1,48 @@
+/* An operation as it is asked for, and running it on all threads. */
+#ifndef LLMCLI_OPERATIONS_H
+#define LLMCLI_OPERATIONS_H
+
+#include "kernels.h"
+
+/* Where one layer's keys and values lie, (KV heads, capacity, width) each. */
+typedef struct {
+    char *keys, *values;
+    int64_t capacity;
+} Held;
+
+/* What differs from token to token: the cache's memory, an entry per layer, and the position. */
+typedef struct {
+    const Held *held;
+    long position;
+} Moment;
+
+/* One token's attention: q (heads, width), k and v (kv_heads, width) not yet rotated; z as q. */
+typedef struct {
+    const void *q, *k, *v;
+    void *z;
+    Kind kind;
+    long heads, kv_heads, width, rotated, layer, window; /* window 0: all positions are seen */
+    const float *cos, *sin;                               /* (rotated) */
+    float scale, softcap;
+} Attention;
+
+typedef struct {
+    enum { DENSE, PACKED, ATTEND, NORM, ACTIVATE, ADD, GATHER } kind;
+    union {
+        Dense dense;
+        Packed packed;
+        Attention attention;
+        Norm norm;
+        Activate activate;
+        Add add;
+        Gather gather;
+    };
+} Operation;
+
+extern const Kernels *kernels; /* those in use */
+
+/* Each returns 0 where memory ran out. */
+int run(const Operation *operation, Moment moment);
+int run_quantize(const Quantize *op);
+
+#endif

@@ -1,0 +1,80 @@
+"""One token's pass, recorded once and replayed: the same operations without Python between them.
+
+Recording runs the forward pass as it stands and notes down each native operation. What differs
+from token to token is handed in at replay: the embedded token, the rotations, the position and
+where the cache lies. A pass in which torch computes anything itself cannot be replayed.
+"""
+
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from llmcli.core import ops
+from llmcli.core.cache import KVCache
+from llmcli.core.model import Decoder
+
+# torch's operations that move no number: they need not be replayed.
+_WITHOUT_NUMBERS = {"empty", "empty_like", "view", "split", "split_with_sizes", "slice", "select"}
+_WITHOUT_NUMBERS |= {"alias", "detach", "unsqueeze", "as_strided", "_unsafe_view"}
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Keeps what torch allocates meanwhile, and notes whether it computed anything."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kept: list[Any] = []
+        self.computed = False
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
+        result = function(*arguments, **(options or {}))
+        self.kept.append(result)
+        self.computed |= function.overloadpacket.__name__ not in _WITHOUT_NUMBERS
+        return result
+
+
+class RecordedStep:
+    """A decoder's pass over one token. Its weights must stay where they are."""
+
+    def __init__(self, decoder: Decoder, ids: Tensor, cache: KVCache) -> None:
+        """Runs ids (1, 1) after what the cache holds, which then holds it too: `logits` are those
+        of what follows, (vocab_size,)."""
+        self._decoder = decoder
+        self._x = decoder.embedded(ids, cache.length).clone()
+        self._rotations = decoder.rotations(cache.length, 1)
+        cache.reserve(1)
+        watch = _Watch()
+        with watch, ops.recording() as program:
+            hidden = decoder.through_blocks(self._x, self._rotations, cache.length, cache)
+            self._scores = decoder.scores(hidden)
+        cache.advance(1)
+        self._program, self._kept = program[0], watch.kept
+        self._kept += [*decoder.parameters(), *decoder.buffers()]
+        self.replayable = not watch.computed
+        self.logits = decoder.finished(self._scores[0, 0]).clone()
+
+    def replay(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """The same for other ids and another moment -> logits (vocab_size,)."""
+        self._x.copy_(self._decoder.embedded(ids, cache.length))
+        for rope, rotation in self._decoder.rotations(cache.length, 1).items():
+            self._rotations[rope].cos.copy_(rotation.cos)
+            self._rotations[rope].sin.copy_(rotation.sin)
+        ops.replay(self._program, cache)
+        cache.advance(1)
+        return self._decoder.finished(self._scores[0, 0]).clone()
+
+
+def step(decoder: Decoder, ids: Tensor, cache: KVCache) -> Tensor:
+    """Run ids (1, 1) after what the cache holds -> logits (vocab_size,) of what follows."""
+    if not ops.can_record(decoder.device, decoder.dtype):
+        return decoder.unembed(decoder.hidden(ids, cache)[0, -1])
+    recorded = decoder.recorded
+    if recorded is None:
+        decoder.recorded = recorded = RecordedStep(decoder, ids, cache)
+        return recorded.logits
+    if recorded.replayable:
+        return recorded.replay(ids, cache)
+    return decoder.unembed(decoder.hidden(ids, cache)[0, -1])
