@@ -1,13 +1,15 @@
-"""Packed integer tensors of a GPTQ or AWQ checkpoint -> the core's linear maps.
+"""Packed integer tensors of a checkpoint -> the core's linear maps.
 
-It knows how values lie in words, read off the packers of AutoGPTQ, GPTQModel and AutoAWQ (see
-`quantization`); it knows nothing of files, nor of which modules there are.
+It knows how values lie in words, read off the packers of AutoGPTQ, GPTQModel and AutoAWQ, and in
+the bytes of our own layout (see `quantization`); it knows nothing of files, nor of which modules
+there are.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from llmcli.checkpoint.quantization import WORD_BITS, Kind, Packing
@@ -26,7 +28,7 @@ class Unpacked:
     bits: int
     group: int | None
     codes: Tensor
-    zeros: Tensor
+    zeros: Tensor | None
     scales: Tensor
     order: Tensor | None
 
@@ -41,6 +43,9 @@ def unpack(
     not there.
     """
     bits = packing.scheme.bits
+    if packing.scheme.method == "llmcli":
+        codes = tensors["codes"] if bits == 8 else split_nibbles(tensors["codes"], packing.columns)
+        return Unpacked(bits, packing.scheme.group_size, codes, None, tensors["scales"], None)
     if packing.scheme.method == "awq":
         codes, zeros = _unpack_awq(tensors["qweight"]), _unpack_awq(tensors["qzeros"])
     else:
@@ -60,6 +65,18 @@ def unpack(
     whole_rows = packing.group_size >= packing.columns
     group = None if whole_rows else packing.group_size
     return Unpacked(bits, group, codes if order is None else codes[:, order], zeros, scales, order)
+
+
+def join_nibbles(codes: Tensor) -> Tensor:
+    """uint8 (rows, columns) below 16 -> (rows, columns / 2, rounded up): two to a byte, the even
+    column in its lower half."""
+    codes = F.pad(codes, (0, codes.shape[1] % 2))
+    return codes[:, ::2] | codes[:, 1::2] << 4
+
+
+def split_nibbles(packed: Tensor, columns: int) -> Tensor:
+    """The same codes apart again."""
+    return torch.stack((packed & 15, packed >> 4), dim=-1).flatten(1)[:, :columns]
 
 
 def unpack_words(words: Tensor, bits: int) -> Tensor:
@@ -117,10 +134,11 @@ def build_linear(
     packed = [part for part in parts if isinstance(part, Unpacked)]
     if len(packed) == len(parts) and all(_same_order(part, packed[0]) for part in packed):
         order = packed[0].order
+        zeros = [part.zeros for part in packed if part.zeros is not None]
         return QuantizedLinear.of(
-            torch.cat([part.codes for part in packed]).to(device),
-            torch.cat([part.scales for part in packed]).to(device),
-            torch.cat([part.zeros for part in packed]).to(device),
+            _joined([part.codes for part in packed]).to(device),
+            _joined([part.scales for part in packed]).to(device),
+            _joined(zeros).to(device) if zeros else None,
             bits=packed[0].bits,
             group=packed[0].group,
             order=None if order is None else order.to(device),
@@ -128,8 +146,13 @@ def build_linear(
         )
     plain = [part for part in parts if isinstance(part, Tensor)]
     if not packed:
-        return Linear.of(torch.cat(plain).to(device), bias)
+        return Linear.of(_joined(plain).to(device), bias)
     return JoinedLinear([build_linear([part], None, device) for part in parts], bias)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Rows of all parts; of a single one no copy is made."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _same_order(one: Unpacked, other: Unpacked) -> bool:

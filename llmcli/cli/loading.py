@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from llmcli.cli.find_model import find_model
 from llmcli.cli.interrupts import interruptible
-from llmcli.cli.options import ContextSize, Device, Dtype, Offline, Revision, Threads
+from llmcli.cli.options import (
+    ContextSize,
+    Device,
+    Dtype,
+    Offline,
+    QuantOption,
+    Revision,
+    Threads,
+)
 from llmcli.cli.output import Output
 
 if TYPE_CHECKING:
@@ -23,6 +31,7 @@ class LoadFlags:
 
     device: Device = "auto"
     dtype: Dtype = "auto"
+    quant: QuantOption = "none"
     threads: Threads = None
     ctx_size: ContextSize = None
     revision: Revision = None
@@ -39,7 +48,7 @@ def find(
     from llmcli.engine.folder import check_folder
 
     source = find_model(name, output, revision=flags.revision, offline=flags.offline)
-    checked = check_folder(source, template_file)
+    checked = check_folder(source, template_file).rounded_to(flags.quant)
     if checked.unclaimed:
         first, count = checked.unclaimed[0], len(checked.unclaimed)
         what = f"{first} is" if count == 1 else f"{first} and {count - 1} more are"

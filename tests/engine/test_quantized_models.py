@@ -49,7 +49,7 @@ def test_auto_dtype_follows_the_tensors_that_are_not_packed(
     }
     save_file(halves, folder / "model.safetensors")
     for native, dtype in ({"fp32", "bf16"}, torch.bfloat16), ({"fp32"}, torch.float32):
-        monkeypatch.setattr(hardware, "native_dtypes", lambda _, native=native: native)
+        monkeypatch.setattr(hardware, "fast_dtypes", lambda _, native=native: native)
         decoder = load(checked(folder), device="cpu").decoder
         assert decoder.dtype == dtype
         states = torch.ones(1, 96, dtype=dtype)
