@@ -3,6 +3,8 @@
 It knows the options that say which model and where to run it, and nothing of prompts.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,18 +60,8 @@ def find(
 
 def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
     """The model, ready to run."""
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    console = output.console(stderr=True)
-    hidden = output.quiet or not output.stderr.isatty() or console.is_dumb_terminal
-    with (
-        interruptible(),
-        Progress(*columns, console=console, transient=True, disable=hidden) as bar,
-    ):
-        n_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
-        task = bar.add_task("loading the model", total=n_bytes)
-
+    n_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
+    with interruptible(), progress_bar(output, "loading the model", n_bytes) as progress:
         from llmcli.engine import session  # torch, which takes its time: under the bar
 
         return session.load(
@@ -78,5 +70,18 @@ def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
             dtype=flags.dtype,
             threads=flags.threads,
             context=flags.ctx_size,
-            progress=lambda count: bar.advance(task, count),
+            progress=progress,
         )
+
+
+@contextmanager
+def progress_bar(output: Output, doing: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, moved by what the block tells; hidden where nobody would see it."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    console = output.console(stderr=True)
+    hidden = output.quiet or not output.stderr.isatty() or console.is_dumb_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda count: bar.advance(task, count)
