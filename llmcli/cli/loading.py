@@ -21,6 +21,7 @@ from llmcli.cli.options import (
     Threads,
 )
 from llmcli.cli.output import Output
+from llmcli.engine import torch_import
 
 if TYPE_CHECKING:
     from llmcli.engine.folder import CheckedFolder
@@ -43,13 +44,14 @@ class LoadFlags:
 def find(
     name: str | None, flags: LoadFlags, output: Output, *, template_file: Path | None = None
 ) -> "CheckedFolder":
-    """The model's folder, downloaded if need be, and checked; torch is not imported.
+    """The model's folder, downloaded if need be, and checked, while torch is being imported.
 
     `template_file` is a chat template to use instead of the folder's own.
     """
     from llmcli.engine.folder import check_folder
 
     source = find_model(name, output, revision=flags.revision, offline=flags.offline)
+    torch_import.begin()  # it needs no answer from the checks, nor they from it
     checked = check_folder(source, template_file).rounded_to(flags.quant)
     if checked.unclaimed:
         first, count = checked.unclaimed[0], len(checked.unclaimed)
@@ -62,7 +64,8 @@ def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
     """The model, ready to run."""
     n_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
     with interruptible(), progress_bar(output, "loading the model", n_bytes) as progress:
-        from llmcli.engine import session  # torch, which takes its time: under the bar
+        torch_import.wait()  # which takes its time: under the bar
+        from llmcli.engine import session
 
         return session.load(
             checked,

@@ -16,6 +16,7 @@ from llmcli.cli.loading import LoadFlags
 from llmcli.cli.options import COMMAND, Debug, Json, Offline, Quiet, Revision
 from llmcli.cli.output import Output
 from llmcli.cli.table import size
+from llmcli.engine import torch_import
 from llmcli.reports import to_json
 
 Source = Annotated[
@@ -81,7 +82,8 @@ def quantize(
     checked = loading.find(model, flags, output)
     source_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
     with interruptible(), loading.progress_bar(output, "quantizing", source_bytes) as progress:
-        from llmcli.engine import quantize as engine  # torch, which takes its time: under the bar
+        torch_import.wait()  # which takes its time: under the bar
+        from llmcli.engine import quantize as engine
 
         files = engine.quantize(checked, quant, out, progress=progress)
     report = QuantizeReport(

@@ -32,6 +32,7 @@ except ImportError:  # built without a compiler
 # Rows of x up to which reading the weights costs more than computing with them.
 FEW = 8
 _KINDS = {torch.float32: 0, torch.bfloat16: 1}
+_OPERATIONS = ("linear", "packed linear", "attention", "norm", "activation", "add", "gather")
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16"}
 _ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "relu": 2}
 _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -170,13 +171,13 @@ def _by_blocks(
     )
     y = torch.empty((len(rows), n_out), dtype=working, device=x.device)
     for part in row_blocks(n_out, n_in):
-        torch.mm(rows, _block(matrix, part, working).T, out=y[:, part])
+        torch.mm(rows, block(matrix, part, working).T, out=y[:, part])
     y = y.to(dtype or x.dtype)
     y = y if bias is None else y.add_(bias)
     return y.view(*x.shape[:-1], n_out)
 
 
-def _block(matrix: "Tensor | QuantizedLinear", part: slice, dtype: torch.dtype) -> Tensor:
+def block(matrix: "Tensor | QuantizedLinear", part: slice, dtype: torch.dtype) -> Tensor:
     if isinstance(matrix, Tensor):
         return matrix[part].to(dtype)
     if _kernels == "torch" or not matrix.codes.is_cpu or dtype not in _KINDS:
@@ -299,6 +300,26 @@ def attend(
     return z
 
 
+def survey(x: Tensor) -> tuple[int, float, float]:
+    """Of x (n,) in fp32: where its largest number first stands, that number, ln(sum(e^x)); the last
+    two are NaN where a number is."""
+    if _runs_natively(x) and x.dtype == torch.float32:
+        return _native.survey(x.data_ptr(), x.numel())
+    return int(x.argmax()), float(x.max()), float(torch.logsumexp(x, dim=0))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch's own threads stay out of what happens meanwhile: between small operations they spin,
+    and take the cores from the kernels' threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def can_record(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether one token's pass with these numbers is native operations all through."""
     native = _kernels != "torch" and device.type == "cpu" and dtype in _KINDS
@@ -316,9 +337,12 @@ def recording() -> Iterator[list[object]]:
         program.append(_native.recorded())
 
 
-def replay(program: object, cache: KVCache) -> None:
-    """Run the operations again, on the memory they had, for the position after the cache's."""
-    _native.replay(program, cache.reserve(1).data_ptr(), cache.length)
+def replay(program: object, cache: KVCache) -> dict[str, int]:
+    """Run the operations again, on the memory they had, for the position after the cache's.
+
+    Returns the nanoseconds that each kind of operation took."""
+    spent = _native.replay(program, cache.reserve(1).data_ptr(), cache.length)
+    return dict(zip(_OPERATIONS, spent, strict=True))
 
 
 def _runs_natively(x: Tensor) -> bool:

@@ -54,6 +54,7 @@ class RecordedStep:
         self._program, self._kept = program[0], watch.kept
         self._kept += [*decoder.parameters(), *decoder.buffers()]
         self.replayable = not watch.computed
+        self.spent_ns: dict[str, int] = {}  # by the last replay, per kind of operation
         self.logits = decoder.finished(self._scores[0, 0]).clone()
 
     def replay(self, ids: Tensor, cache: KVCache) -> Tensor:
@@ -62,7 +63,7 @@ class RecordedStep:
         for rope, rotation in self._decoder.rotations(cache.length, 1).items():
             self._rotations[rope].cos.copy_(rotation.cos)
             self._rotations[rope].sin.copy_(rotation.sin)
-        ops.replay(self._program, cache)
+        self.spent_ns = ops.replay(self._program, cache)
         cache.advance(1)
         return self._decoder.finished(self._scores[0, 0]).clone()
 

@@ -4,12 +4,14 @@ It knows nothing of where a position comes from.
 """
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from llmcli.core.config import Rope
+
+_SHORTEST_TABLE = 1024  # positions
 
 
 def inverse_frequencies(rope: Rope, length: int, device: torch.device) -> Tensor:
@@ -74,31 +76,44 @@ class Rotation:
     def __init__(
         self, rope: Rope, start: int, count: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        frequencies = _frequencies(rope, _length_that_matters(rope, start + count), device)
-        positions = torch.arange(start, start + count, device=device).float()
-        angles = torch.outer(positions, frequencies)  # (T, dim / 2)
-        angles = torch.cat((angles, angles), dim=-1)  # (T, dim): halves, not neighbours, pair up
-        self.cos, self.sin = angles.cos() * rope.scale, angles.sin() * rope.scale  # fp32
-        self._cos = self.cos.to(dtype).unsqueeze(1)  # (T, 1, dim)
-        self._sin = self.sin.to(dtype).unsqueeze(1)
+        self._dtype = dtype
+        length = start + count
+        past = length > rope.original_context
+        if rope.kind == "dynamic" and past:  # every length has frequencies of its own
+            self.cos, self.sin = _turns(rope, length, start, count, device)  # (T, dim), fp32
+        else:
+            rows = max(1 << (length - 1).bit_length(), _SHORTEST_TABLE)
+            table = _table(rope, rope.kind == "longrope" and past, rows, device)
+            self.cos, self.sin = table[:, start:length]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rotate the first `dim` numbers of every head of x, (B, T, heads, D)."""
-        dim = self._cos.shape[-1]
+        dim = self.cos.shape[-1]
         if dim < x.shape[-1]:
             return torch.cat((self(x[..., :dim]), x[..., dim:]), dim=-1)
         first, second = x.chunk(2, dim=-1)
-        return x * self._cos + torch.cat((-second, first), dim=-1) * self._sin
+        cos, sin = self._rounded
+        return x * cos + torch.cat((-second, first), dim=-1) * sin
+
+    @cached_property
+    def _rounded(self) -> tuple[Tensor, Tensor]:
+        """(T, 1, dim) each, in the dtype of x."""
+        return self.cos.to(self._dtype).unsqueeze(1), self.sin.to(self._dtype).unsqueeze(1)
 
 
-def _length_that_matters(rope: Rope, length: int) -> int:
-    """The same number for lengths that give the same frequencies."""
-    if rope.kind == "longrope":
-        return rope.original_context + (length > rope.original_context)
-    return max(length, rope.original_context) if rope.kind == "dynamic" else 0
-
-
-@lru_cache(maxsize=64)
-def _frequencies(rope: Rope, length: int, device: torch.device) -> Tensor:
+@lru_cache(maxsize=8)
+def _table(rope: Rope, past_original: bool, rows: int, device: torch.device) -> Tensor:
+    """`_turns` of the positions from 0 on, with the frequencies for one side of the original
+    context's end."""
     with torch.inference_mode(False):  # fit for training too, whoever asks first
-        return inverse_frequencies(rope, length, device)
+        return _turns(rope, rope.original_context + past_original, 0, rows, device)
+
+
+def _turns(rope: Rope, length: int, start: int, count: int, device: torch.device) -> Tensor:
+    """fp32 (2, count, dim): cosines and sines of positions from `start` on, with `length` of them
+    in sight."""
+    frequencies = inverse_frequencies(rope, length, device)
+    positions = torch.arange(start, start + count, device=device).float()
+    angles = torch.outer(positions, frequencies)  # (T, dim / 2)
+    angles = torch.cat((angles, angles), dim=-1)  # (T, dim): halves, not neighbours, pair up
+    return torch.stack((angles.cos(), angles.sin())) * rope.scale

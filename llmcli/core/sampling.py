@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from llmcli.core import ops
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import GenerationError
 
@@ -58,11 +59,18 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
     """Keep the `k` highest logits, exactly: among equals the lowest ids."""
     if k >= logits.numel():
         return logits
-    threshold = logits.topk(k).values[-1]
-    keep = logits > threshold
-    equal = (logits == threshold).nonzero().squeeze(1)
-    keep[equal[: k - int(keep.sum())]] = True
-    return logits.masked_fill(~keep, -math.inf)
+    kept = torch.full_like(logits, -math.inf)
+    ids = best_ids(logits, k)
+    kept[ids] = logits[ids]
+    return kept
+
+
+def best_ids(logits: Tensor, k: int) -> Tensor:
+    """The ids of the `k` highest logits, fewer than there are, in rising order."""
+    values, ids = logits.topk(k)
+    above = ids[values > values[-1]]
+    equal = (logits == values[-1]).nonzero().squeeze(1)[: k - len(above)]
+    return torch.cat((above, equal)).sort().values
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
@@ -77,7 +85,7 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
 
 def keep_min_p(logits: Tensor, p: float) -> Tensor:
     """Keep tokens at least `p` times as probable as the best (arXiv:2407.01082)."""
-    return logits.masked_fill(logits < logits.max() + math.log(p), -math.inf)
+    return torch.where(logits < logits.max() + math.log(p), -math.inf, logits)
 
 
 class Sampler:
@@ -97,19 +105,30 @@ class Sampler:
         Raises GenerationError where the logits hold NaN or nothing is left to choose from.
         """
         logits = logits.float().cpu()
-        peak = logits.max()  # NaN if any is
-        if not math.isfinite(peak):
-            raise GenerationError(f"the model produced {float(peak)} at token {len(answer)}")
-        total = torch.logsumexp(logits, dim=0)
-        allowed = self._steer(logits, prompt, answer)
-        if not math.isfinite(allowed.max()):
-            raise GenerationError(f"no token is allowed at token {len(answer)}")
-        if self.spec.temperature == 0:
-            token = int(allowed.argmax())
-        else:
-            probabilities = torch.softmax(self._filter(allowed), dim=0)
-            token = int(torch.multinomial(probabilities, 1, generator=self._random))
-        return Draw(token, float(logits[token] - total))
+        with ops.one_thread():
+            best, peak, total = ops.survey(logits)
+            if not math.isfinite(peak):
+                raise GenerationError(f"the model produced {peak} at token {len(answer)}")
+            allowed = self._steer(logits, prompt, answer)
+            if allowed is not logits:
+                best, peak, _ = ops.survey(allowed)
+                if not math.isfinite(peak):
+                    raise GenerationError(f"no token is allowed at token {len(answer)}")
+            token = best if self.spec.temperature == 0 else self._choose(allowed, peak)
+        return Draw(token, float(logits[token]) - total)
+
+    def _choose(self, logits: Tensor, peak: float) -> int:
+        """Draw by the probabilities that the filters leave."""
+        spec, ids = self.spec, None
+        if 0 < spec.top_k < len(logits):  # what top-k rules out need not be looked at again
+            ids = best_ids(logits, spec.top_k)
+            logits = logits[ids]
+        reach = torch.softmax(self._filter(logits, peak), dim=0).double().cumsum(0)
+        place = torch.rand(1, dtype=torch.float64, generator=self._random) * reach[-1]
+        # The first whose probability lies beyond the place: never one of probability 0.
+        index = int(torch.searchsorted(reach, place, right=True))
+        index = min(index, len(reach) - 1)
+        return index if ids is None else int(ids[index])
 
     def _steer(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
         spec = self.spec
@@ -122,11 +141,11 @@ class Sampler:
             logits = penalize_counts(logits, answer, spec.frequency_penalty, spec.presence_penalty)
         return add_bias(logits, spec.logit_bias) if spec.logit_bias else logits
 
-    def _filter(self, logits: Tensor) -> Tensor:
+    def _filter(self, logits: Tensor, peak: float) -> Tensor:
         spec = self.spec
         # The best is moved to 0 first: a tiny temperature then gives -inf, never NaN. One that
         # fp32 has no number for would be 0 or inf, and NaN after all.
-        logits = (logits - logits.max()) / min(max(spec.temperature, FLOAT.tiny), FLOAT.max)
+        logits = (logits - peak) / min(max(spec.temperature, FLOAT.tiny), FLOAT.max)
         if spec.top_k:
             logits = keep_top_k(logits, spec.top_k)
         if spec.top_p < 1:

@@ -1,4 +1,4 @@
-"""A model folder, checked: everything that can be wrong is found before torch is imported.
+"""A model folder, checked: everything that can be wrong is found without torch.
 
 The order is cheapest first: config, headers, shapes, tokenizer, template. It loads no weights.
 """

@@ -26,6 +26,7 @@ const Kernels TABLE = {
     .activate = activate,
     .add = add,
     .gather = gather,
+    .survey = survey,
     .rotate = rotate,
     .narrow = narrow,
     .attend = attend,

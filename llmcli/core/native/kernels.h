@@ -82,6 +82,13 @@ typedef struct {
     Kind kind;
 } Gather;
 
+/* Of n numbers the largest, where it first stands, and ln(sum(e^x)); NaN where one is. */
+typedef struct {
+    long index;
+    float top;
+    double log_total;
+} Survey;
+
 /* One query per head over the keys and values of positions first .. last - 1. */
 typedef struct {
     long heads, kv_heads, width, first, last;
@@ -106,6 +113,7 @@ typedef struct {
     void (*activate)(const Activate *op);
     void (*add)(const Add *op);
     void (*gather)(const Gather *op);
+    Survey (*survey)(const float *x, long n);
     void (*rotate)(const void *x, Kind kind, long width, long rotated, const float *cos,
                    const float *sin, float scale, float *to);
     void (*narrow)(const float *x, long n, void *to, Kind kind);

@@ -10,6 +10,7 @@
 #include "pool.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 /* The arguments: addresses and sizes first, real numbers last. Returns 0 and sets the error where
    there are not as many. */
@@ -181,6 +182,16 @@ static PyObject *attend(PyObject *self, PyObject *const *given, Py_ssize_t n)
     return done(&o, (Moment){ADDRESS(a[13]), (long)a[14]});
 }
 
+static PyObject *survey(PyObject *self, PyObject *const *given, Py_ssize_t n)
+{
+    (void)self;
+    long long a[2];
+    if (!read_arguments(given, n, a, 2, 0, 0))
+        return 0;
+    const Survey found = kernels->survey(ADDRESS(a[0]), (long)a[1]);
+    return Py_BuildValue("ldd", found.index, (double)found.top, found.log_total);
+}
+
 static void forget(Program *program)
 {
     free(program->operations);
@@ -214,6 +225,14 @@ static PyObject *recorded(PyObject *self, PyObject *nothing)
     return capsule;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Returns the nanoseconds that each kind of operation took, by their numbers in `Operation`. */
 static PyObject *replay(PyObject *self, PyObject *const *given, Py_ssize_t n)
 {
     (void)self;
@@ -223,10 +242,20 @@ static PyObject *replay(PyObject *self, PyObject *const *given, Py_ssize_t n)
     const Program *program = PyCapsule_GetPointer(given[0], PROGRAM);
     if (!program)
         return 0;
-    for (long i = 0; i < program->n; i++)
+    int64_t spent[N_KINDS] = {0}, before = now_ns();
+    for (long i = 0; i < program->n; i++) {
         if (!run(program->operations + i, (Moment){ADDRESS(a[0]), (long)a[1]}))
             return PyErr_NoMemory();
-    Py_RETURN_NONE;
+        const int64_t now = now_ns();
+        spent[program->operations[i].kind] += now - before, before = now;
+    }
+    PyObject *list = PyList_New(N_KINDS);
+    for (int i = 0; list && i < N_KINDS; i++) {
+        PyObject *number = PyLong_FromLongLong(spent[i]);
+        if (!number || PyList_SetItem(list, i, number))
+            Py_CLEAR(list);
+    }
+    return list;
 }
 
 static const Kernels *runnable(int index)
@@ -285,7 +314,7 @@ static PyObject *set_threads(PyObject *self, PyObject *number)
 
 static PyMethodDef methods[] = {
     FAST(dense), FAST(packed), FAST(unpack), FAST(quantize), FAST(norm),
-    FAST(activate), FAST(add), FAST(gather), FAST(attend), FAST(replay),
+    FAST(activate), FAST(add), FAST(gather), FAST(attend), FAST(replay), FAST(survey),
     {"record", record, METH_NOARGS, "Note down every operation from now on."},
     {"recorded", recorded, METH_NOARGS, "What was noted down, for `replay`."},
     {"available", available, METH_NOARGS, "Names of the kernels that this CPU runs, slowest first."},

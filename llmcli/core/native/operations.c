@@ -147,6 +147,8 @@ int run(const Operation *o, Moment moment)
     case GATHER:
         kernels->gather(&o->gather);
         return 1;
+    case N_KINDS:
+        break;
     }
     return 1;
 }

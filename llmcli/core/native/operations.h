@@ -27,7 +27,7 @@ typedef struct {
 } Attention;
 
 typedef struct {
-    enum { DENSE, PACKED, ATTEND, NORM, ACTIVATE, ADD, GATHER } kind;
+    enum { DENSE, PACKED, ATTEND, NORM, ACTIVATE, ADD, GATHER, N_KINDS } kind;
     union {
         Dense dense;
         Packed packed;

@@ -114,6 +114,38 @@ static void gather(const Gather *op)
         }
 }
 
+static Survey survey(const float *x, long n)
+{
+    const long whole = n / LANES * LANES;
+    vf tops = splat(-INFINITY), unusable = {0};
+    for (long i = 0; i < whole; i += LANES) {
+        tops = larger(load(x + i), tops);
+        unusable += (vf)((vi)(load(x + i) != load(x + i)) & 1);
+    }
+    Survey found = {0, largest(tops), 0};
+    int nan = sum(unusable) != 0;
+    for (long i = whole; i < n; i++) {
+        found.top = x[i] > found.top ? x[i] : found.top;
+        nan |= x[i] != x[i];
+    }
+    if (nan)
+        return (Survey){0, NAN, NAN};
+    while (x[found.index] != found.top)
+        found.index++;
+    double total = 0;
+    for (long block = 0; block < whole; block += 256 * LANES) {
+        const long end = block + 256 * LANES < whole ? block + 256 * LANES : whole;
+        vf part = {0};
+        for (long i = block; i < end; i += LANES)
+            part += exponential(load(x + i) - found.top);
+        total += sum(part);
+    }
+    for (long i = whole; i < n; i++)
+        total += expf(x[i] - found.top);
+    found.log_total = log(total) + found.top;
+    return found;
+}
+
 /* One head: its first `rotated` numbers turned, halves paired, and all multiplied by `scale`. */
 static void rotate(const void *x, Kind kind, long width, long rotated, const float *cos,
                    const float *sin, float scale, float *to)
