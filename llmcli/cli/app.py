@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from llmcli.cli import bench, chat, download, generate, inspect, models, tokenize
+from llmcli.cli import bench, chat, download, generate, inspect, models, quantize, tokenize
 from llmcli.cli.interrupts import INTERRUPTED
 from llmcli.cli.output import Output, set_up_streams
 from llmcli.engine import torch_import
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (chat, generate, inspect, bench, download, models, tokenize):
+for module in (chat, generate, inspect, bench, quantize, download, models, tokenize):
     module.register(app)
 
 

@@ -3,13 +3,23 @@
 It knows the options that say which model and where to run it, and nothing of prompts.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmcli.cli.find_model import find_model
 from llmcli.cli.interrupts import interruptible
-from llmcli.cli.options import ContextSize, Device, Dtype, Offline, Revision, Threads
+from llmcli.cli.options import (
+    ContextSize,
+    Device,
+    Dtype,
+    Offline,
+    QuantOption,
+    Revision,
+    Threads,
+)
 from llmcli.cli.output import Output
 from llmcli.engine import torch_import
 
@@ -24,6 +34,7 @@ class LoadFlags:
 
     device: Device = "auto"
     dtype: Dtype = "auto"
+    quant: QuantOption = "none"
     threads: Threads = None
     ctx_size: ContextSize = None
     revision: Revision = None
@@ -41,7 +52,7 @@ def find(
 
     source = find_model(name, output, revision=flags.revision, offline=flags.offline)
     torch_import.begin()  # it needs no answer from the checks, nor they from it
-    checked = check_folder(source, template_file)
+    checked = check_folder(source, template_file).rounded_to(flags.quant)
     if checked.unclaimed:
         first, count = checked.unclaimed[0], len(checked.unclaimed)
         what = f"{first} is" if count == 1 else f"{first} and {count - 1} more are"
@@ -51,18 +62,8 @@ def find(
 
 def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
     """The model, ready to run."""
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    console = output.console(stderr=True)
-    hidden = output.quiet or not output.stderr.isatty() or console.is_dumb_terminal
-    with (
-        interruptible(),
-        Progress(*columns, console=console, transient=True, disable=hidden) as bar,
-    ):
-        n_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
-        task = bar.add_task("loading the model", total=n_bytes)
-
+    n_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
+    with interruptible(), progress_bar(output, "loading the model", n_bytes) as progress:
         torch_import.wait()  # which takes its time: under the bar
         from llmcli.engine import session
 
@@ -72,5 +73,18 @@ def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
             dtype=flags.dtype,
             threads=flags.threads,
             context=flags.ctx_size,
-            progress=lambda count: bar.advance(task, count),
+            progress=progress,
         )
+
+
+@contextmanager
+def progress_bar(output: Output, doing: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, moved by what the block tells; hidden where nobody would see it."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    console = output.console(stderr=True)
+    hidden = output.quiet or not output.stderr.isatty() or console.is_dumb_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda count: bar.advance(task, count)
