@@ -45,6 +45,8 @@ class RecordedStep:
         self._decoder = decoder
         self._x = decoder.embedded(ids, cache.length).clone()
         self._rotations = decoder.rotations(cache.length, 1)
+        for rotation in self._rotations.values():  # else replays would write to the shared table
+            rotation.cos, rotation.sin = rotation.cos.clone(), rotation.sin.clone()
         cache.reserve(1)
         watch = _Watch()
         with watch, ops.recording() as program:
