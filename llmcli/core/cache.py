@@ -60,6 +60,21 @@ class KVCache:
         both[1, :, :, self.length : stop] = values
         return both[0, :, :, :stop], both[1, :, :, :stop]
 
+    def write(
+        self, layer: int, keys: Tensor, values: Tensor, position: Tensor, room: int
+    ) -> tuple[Tensor, Tensor]:
+        """The same for one position that is known on the device alone, `position` (1,), within what
+        is reserved; returns the first `room` positions, (B, K, room, D)."""
+        both = self._layers[layer]
+        both[0].index_copy_(2, position, keys)
+        both[1].index_copy_(2, position, values)
+        return both[0, :, :, :room], both[1, :, :, :room]
+
+    def blank(self, stop: int) -> None:
+        """Make the memory from `length` up to `stop` zeros."""
+        for both in self._layers:
+            both[:, :, :, self.length : stop].zero_()
+
     def reserve(self, count: int) -> Tensor:
         """Make room for `count` more positions. Returns, for who writes them in place from `length`
         on, int64 (layers, 3): addresses of the keys and the values, and the capacity."""
