@@ -127,7 +127,9 @@ class Decoder(nn.Module):
     def device(self) -> torch.device:
         return self.embed.device
 
-    def new_cache(self, *, capacity: int = 64, limit: int | None = None, batch: int = 1) -> KVCache:
+    def new_cache(
+        self, *, capacity: int | None = None, limit: int | None = None, batch: int = 1
+    ) -> KVCache:
         """An empty cache of this model's shape, dtype and device."""
         return KVCache(
             self.config,
