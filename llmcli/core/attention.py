@@ -23,12 +23,14 @@ from llmcli.core.tap import Tap, point
 class Sight:
     """What one pass needs to know of positions: T queries behind `start` others, of which each
     sees the last `window` (None: all). `mask` (T, S) is True where it sees; None where plain
-    causality says it all."""
+    causality says it all. `position` (1,) is there where the device alone knows it: then a mask
+    over all the room in the cache says everything."""
 
     start: int
     count: int
     window: int | None
     mask: Tensor | None
+    position: Tensor | None = None
 
     @classmethod
     def of(cls, start: int, count: int, window: int | None, device: torch.device) -> "Sight":
@@ -39,8 +41,16 @@ class Sight:
         mask = None if needless else _mask(start, count, window if narrow else None, device)
         return cls(start, count, window, mask)
 
+    @classmethod
+    def at(cls, position: Tensor, room: int, window: int | None) -> "Sight":
+        """One query at the position that is held on the device, over `room` positions."""
+        keys = torch.arange(room, device=position.device)
+        return cls(0, 1, None, _seen(position.unsqueeze(1), keys, window), position)
+
     def explicit(self, device: torch.device) -> Tensor:
         """The mask written out, (T, S), for those who need one anyway."""
+        if self.mask is not None:
+            return self.mask
         return _mask(self.start, self.count, self.window, device)
 
 
@@ -86,7 +96,7 @@ class Attention(nn.Module):
             q, k = rotate(q), rotate(k)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         if cache is not None:
-            k, v = cache.append(self.index, k, v)  # (B, K, S, D)
+            k, v = self._remember(k, v, sight, cache)  # (B, K, S, D)
         explicit = tap is not None or self.softcap is not None
         z = self._mix_explicit(q, k, v, sight, tap) if explicit else self._mix(q, k, v, sight)
         z = point(tap, f"{name}.z", z.transpose(1, 2))  # (B, T, H, D)
@@ -115,13 +125,23 @@ class Attention(nn.Module):
             softcap=self.softcap,
         )
 
+    def _remember(
+        self, k: Tensor, v: Tensor, sight: Sight, cache: KVCache
+    ) -> tuple[Tensor, Tensor]:
+        """Write new keys and values to the cache -> all that the queries may look at."""
+        if sight.position is None or sight.mask is None:
+            return cache.append(self.index, k, v)
+        return cache.write(self.index, k, v, sight.position, sight.mask.shape[1])
+
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
         if sight.count == 1:
             if sight.window is not None:
                 k, v = k[:, :, -sight.window :], v[:, :, -sight.window :]
             # The query heads of a group are rows of one query matrix: keys are read once for all.
             grouped = q.reshape(q.shape[0], self.n_kv_heads, -1, self.d_head)
-            z = F.scaled_dot_product_attention(grouped, k, v, scale=self.scale)
+            z = F.scaled_dot_product_attention(
+                grouped, k, v, attn_mask=sight.mask, scale=self.scale
+            )
             return z.flatten(1, 2).unsqueeze(2)
         return F.scaled_dot_product_attention(
             q,
@@ -155,6 +175,10 @@ def soft_cap(x: Tensor, cap: float | None) -> Tensor:
 def _mask(start: int, count: int, window: int | None, device: torch.device) -> Tensor:
     """(count, start + count), True where query `start + row` sees position `column`."""
     queries = torch.arange(start, start + count, device=device).unsqueeze(1)
-    keys = torch.arange(start + count, device=device)
+    return _seen(queries, torch.arange(start + count, device=device), window)
+
+
+def _seen(queries: Tensor, keys: Tensor, window: int | None) -> Tensor:
+    """(queries, keys), from positions (queries, 1) and (keys,)."""
     seen = keys <= queries
     return seen if window is None else seen & (keys > queries - window)

@@ -9,12 +9,14 @@ from torch import Tensor
 from llmcli.core.config import ModelConfig
 
 _SMALLEST = 64
+_SMALLEST_CAPTURED = 1024  # on a GPU, where growth moves what captured graphs have read
 
 
 class KVCache:
     """Per layer keys and values of shape (B, K, capacity, D); grown by doubling.
 
-    Doubling stops at `limit`, where given: the context's end needs no room beyond it.
+    Doubling stops at `limit`, where given: the context's end needs no room beyond it. `capacity` is
+    what fits at first.
     """
 
     def __init__(
@@ -23,12 +25,16 @@ class KVCache:
         *,
         dtype: torch.dtype,
         device: torch.device | str = "cpu",
-        capacity: int = _SMALLEST,
+        capacity: int | None = None,
         limit: int | None = None,
         batch: int = 1,
     ) -> None:
         self.length = 0
         self.limit = limit
+        if capacity is None:
+            capacity = _SMALLEST
+            if torch.device(device).type == "cuda":
+                capacity = min(_SMALLEST_CAPTURED, limit or _SMALLEST_CAPTURED)
         shape = (2, batch, config.n_kv_heads, capacity, config.d_head)
         self.d_head = config.d_head
         self._layers = [torch.empty(shape, dtype=dtype, device=device) for _ in config.layers]
@@ -59,6 +65,21 @@ class KVCache:
         both[0, :, :, self.length : stop] = keys
         both[1, :, :, self.length : stop] = values
         return both[0, :, :, :stop], both[1, :, :, :stop]
+
+    def write(
+        self, layer: int, keys: Tensor, values: Tensor, position: Tensor, room: int
+    ) -> tuple[Tensor, Tensor]:
+        """The same for one position that is known on the device alone, `position` (1,), within what
+        is reserved; returns the first `room` positions, (B, K, room, D)."""
+        both = self._layers[layer]
+        both[0].index_copy_(2, position, keys)
+        both[1].index_copy_(2, position, values)
+        return both[0, :, :, :room], both[1, :, :, :room]
+
+    def blank(self, stop: int) -> None:
+        """Make the memory from `length` up to `stop` zeros."""
+        for both in self._layers:
+            both[:, :, :, self.length : stop].zero_()
 
     def reserve(self, count: int) -> Tensor:
         """Make room for `count` more positions. Returns, for who writes them in place from `length`

@@ -24,6 +24,7 @@ from llmcli.core.rope import Rotation
 from llmcli.core.tap import Tap, point
 
 if TYPE_CHECKING:
+    from llmcli.core.captured import CapturedStep
     from llmcli.core.recorded import RecordedStep
 
 
@@ -116,6 +117,7 @@ class Decoder(nn.Module):
         self.final_norm = make_norm(config, config.d_model)
         self.head = None if config.tied else Linear(config.d_model, config.vocab_size, bias=False)
         self.recorded: RecordedStep | None = None
+        self.captured: CapturedStep | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -125,7 +127,9 @@ class Decoder(nn.Module):
     def device(self) -> torch.device:
         return self.embed.device
 
-    def new_cache(self, *, capacity: int = 64, limit: int | None = None, batch: int = 1) -> KVCache:
+    def new_cache(
+        self, *, capacity: int | None = None, limit: int | None = None, batch: int = 1
+    ) -> KVCache:
         """An empty cache of this model's shape, dtype and device."""
         return KVCache(
             self.config,
@@ -141,7 +145,8 @@ class Decoder(nn.Module):
         (B, T, d_model). The cache, if given, then holds them too."""
         start, count = (cache.length if cache is not None else 0), ids.shape[1]
         x = point(tap, "embed", self.embedded(ids, start))
-        x = self.through_blocks(x, self.rotations(start, count), start, cache, tap)
+        sights = self.sights(start, count)
+        x = self.through_blocks(x, self.rotations(start, count), sights, cache, tap)
         if cache is not None:
             cache.advance(count)
         return x
@@ -151,19 +156,21 @@ class Decoder(nn.Module):
         ropes = dict.fromkeys(layer.rope for layer in self.config.layers if layer.rope is not None)
         return {rope: Rotation(rope, start, count, self.dtype, self.device) for rope in ropes}
 
+    def sights(self, start: int, count: int) -> dict[int | None, Sight]:
+        """What `count` queries from `start` on see, for every window that a layer has."""
+        windows = {layer.window for layer in self.config.layers}
+        return {window: Sight.of(start, count, window, self.device) for window in windows}
+
     def through_blocks(
         self,
         x: Tensor,
         rotations: dict[Rope, Rotation],
-        start: int,
+        sights: dict[int | None, Sight],
         cache: KVCache | None,
         tap: Tap | None = None,
     ) -> Tensor:
         """Embedded positions (B, T, d_model) -> final-normed states. The cache does not advance."""
-        sights: dict[int | None, Sight] = {}
         for block, layer in zip(self.blocks, self.config.layers, strict=True):
-            if layer.window not in sights:
-                sights[layer.window] = Sight.of(start, x.shape[1], layer.window, x.device)
             rotate = None if layer.rope is None else rotations[layer.rope]
             x = block(x, rotate, sights[layer.window], cache, tap)
         return point(tap, "final_norm", self.final_norm(x))
@@ -187,12 +194,14 @@ class Decoder(nn.Module):
         """Logits of every position, (B, T, vocab_size): for scoring, training and tests."""
         return self.unembed(self.hidden(ids, cache, tap), tap)
 
-    def embedded(self, ids: Tensor, start: int) -> Tensor:
-        """What the first block reads of ids (B, T), the first of which stands at `start`."""
+    def embedded(self, ids: Tensor, start: int | Tensor) -> Tensor:
+        """What the first block reads of ids (B, T), the first of which stands at `start`: in a
+        tensor (1,), where the device alone knows it, for T = 1."""
         x: Tensor = self.embed(ids)
         if self.config.embedding_scale != 1:
             # Rounded to the activations' dtype first, as the models were trained.
-            x = x * torch.tensor(self.config.embedding_scale, dtype=x.dtype, device=x.device)
+            x = x * torch.tensor(self.config.embedding_scale, dtype=x.dtype)
         if self.positions is not None:
-            x = x + self.positions.weight[start : start + ids.shape[1]].to(x.dtype)
+            rows = slice(start, start + ids.shape[1]) if isinstance(start, int) else start
+            x = x + self.positions.weight[rows].to(x.dtype)
         return x

@@ -7,11 +7,13 @@ where the cache lies. A pass in which torch computes anything itself cannot be r
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from llmcli.core import ops
 from llmcli.core.cache import KVCache
+from llmcli.core.captured import CapturedStep
 from llmcli.core.model import Decoder
 
 # torch's operations that move no number: they need not be replayed.
@@ -45,10 +47,13 @@ class RecordedStep:
         self._decoder = decoder
         self._x = decoder.embedded(ids, cache.length).clone()
         self._rotations = decoder.rotations(cache.length, 1)
+        for rotation in self._rotations.values():  # else replays would write to the shared table
+            rotation.cos, rotation.sin = rotation.cos.clone(), rotation.sin.clone()
+        sights = decoder.sights(cache.length, 1)
         cache.reserve(1)
         watch = _Watch()
         with watch, ops.recording() as program:
-            hidden = decoder.through_blocks(self._x, self._rotations, cache.length, cache)
+            hidden = decoder.through_blocks(self._x, self._rotations, sights, cache)
             self._scores = decoder.scores(hidden)
         cache.advance(1)
         self._program, self._kept = program[0], watch.kept
@@ -70,12 +75,19 @@ class RecordedStep:
 
 def step(decoder: Decoder, ids: Tensor, cache: KVCache) -> Tensor:
     """Run ids (1, 1) after what the cache holds -> logits (vocab_size,) of what follows."""
-    if not ops.can_record(decoder.device, decoder.dtype):
-        return decoder.unembed(decoder.hidden(ids, cache)[0, -1])
+    if decoder.captured is None and decoder.device.type == "cuda":
+        decoder.captured = CapturedStep(decoder)
+    logits = None
+    if decoder.captured is not None and not torch.is_grad_enabled():
+        logits = decoder.captured.run(ids, cache)
+    elif ops.can_record(decoder.device, decoder.dtype):
+        logits = _recorded(decoder, ids, cache)
+    return decoder.unembed(decoder.hidden(ids, cache)[0, -1]) if logits is None else logits
+
+
+def _recorded(decoder: Decoder, ids: Tensor, cache: KVCache) -> Tensor | None:
     recorded = decoder.recorded
     if recorded is None:
         decoder.recorded = recorded = RecordedStep(decoder, ids, cache)
         return recorded.logits
-    if recorded.replayable:
-        return recorded.replay(ids, cache)
-    return decoder.unembed(decoder.hidden(ids, cache)[0, -1])
+    return recorded.replay(ids, cache) if recorded.replayable else None

@@ -78,13 +78,19 @@ class Rotation:
     ) -> None:
         self._dtype = dtype
         length = start + count
-        past = length > rope.original_context
-        if rope.kind == "dynamic" and past:  # every length has frequencies of its own
+        if rope.kind == "dynamic" and length > rope.original_context:
+            # Every length has frequencies of its own.
             self.cos, self.sin = _turns(rope, length, start, count, device)  # (T, dim), fp32
         else:
-            rows = max(1 << (length - 1).bit_length(), _SHORTEST_TABLE)
-            table = _table(rope, rope.kind == "longrope" and past, rows, device)
-            self.cos, self.sin = table[:, start:length]
+            self.cos, self.sin = table_of(rope, length, length, device)[:, start:length]
+
+    @classmethod
+    def at(cls, position: Tensor, table: Tensor, dtype: torch.dtype) -> "Rotation":
+        """For the one position that `position` (1,) holds on the device."""
+        rotation = object.__new__(cls)
+        rotation._dtype = dtype
+        rotation.cos, rotation.sin = table.index_select(1, position)
+        return rotation
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rotate the first `dim` numbers of every head of x, (B, T, heads, D)."""
@@ -99,6 +105,14 @@ class Rotation:
     def _rounded(self) -> tuple[Tensor, Tensor]:
         """(T, 1, dim) each, in the dtype of x."""
         return self.cos.to(self._dtype).unsqueeze(1), self.sin.to(self._dtype).unsqueeze(1)
+
+
+def table_of(rope: Rope, length: int, room: int, device: torch.device) -> Tensor:
+    """fp32 (2, `room` or more, dim): cosines and sines of positions from 0 on, with `length` of
+    them in sight, within dynamic scaling's original context."""
+    rows = max(1 << (room - 1).bit_length(), _SHORTEST_TABLE)
+    past = rope.kind == "longrope" and length > rope.original_context
+    return _table(rope, past, rows, device)
 
 
 @lru_cache(maxsize=8)

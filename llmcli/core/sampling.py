@@ -33,7 +33,7 @@ class Draw:
 
 def penalize_repetition(logits: Tensor, seen: Sequence[int], penalty: float) -> Tensor:
     """Make the tokens in `seen` less likely, however often each occurs."""
-    ids = torch.tensor(list(set(seen)))
+    ids = _beside(logits, list(set(seen)))
     old = logits[ids]
     return logits.index_put((ids,), torch.where(old > 0, old / penalty, old * penalty))
 
@@ -43,16 +43,16 @@ def penalize_counts(
 ) -> Tensor:
     """Subtract `frequency` x count + `presence` from every token in `answer`."""
     counts = Counter(answer)
-    ids = torch.tensor(list(counts))
-    penalties = torch.tensor(list(counts.values())) * frequency + presence
+    ids = _beside(logits, list(counts))
+    penalties = _beside(logits, list(counts.values())) * frequency + presence
     return logits.index_put((ids,), logits[ids] - penalties)
 
 
 def add_bias(logits: Tensor, bias: dict[int, float]) -> Tensor:
     """Add each token's bias; -100 and below forbid it."""
-    ids = torch.tensor(list(bias))
+    ids = _beside(logits, list(bias))
     values = [-math.inf if value <= NEVER else value for value in bias.values()]
-    return logits.index_put((ids,), logits[ids] + torch.tensor(values))
+    return logits.index_put((ids,), logits[ids] + _beside(logits, values))
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -67,6 +67,8 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 def best_ids(logits: Tensor, k: int) -> Tensor:
     """The ids of the `k` highest logits, fewer than there are, in rising order."""
+    if not _at_hand(logits):
+        return logits.sort(descending=True, stable=True).indices[:k].sort().values
     values, ids = logits.topk(k)
     above = ids[values > values[-1]]
     equal = (logits == values[-1]).nonzero().squeeze(1)[: k - len(above)]
@@ -76,6 +78,10 @@ def best_ids(logits: Tensor, k: int) -> Tensor:
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
     """Nucleus sampling (arXiv:1904.09751): keep the fewest tokens whose probabilities reach `p`."""
     probabilities = torch.softmax(logits, dim=0)
+    if not _at_hand(logits):
+        best, ids = probabilities.sort(descending=True, stable=True)
+        ruled_out = best.cumsum(0) - best >= p
+        return logits.masked_fill(ruled_out.scatter(0, ids, ruled_out), -math.inf)
     best = probabilities.topk(min(_NUCLEUS, len(logits))).values
     if best.sum() < p:
         best = probabilities.sort(descending=True).values
@@ -88,12 +94,30 @@ def keep_min_p(logits: Tensor, p: float) -> Tensor:
     return torch.where(logits < logits.max() + math.log(p), -math.inf, logits)
 
 
-class Sampler:
-    """Draws tokens by one spec, with a random stream of its own."""
+def _at_hand(logits: Tensor) -> bool:
+    """Whether Python may look at numbers made of the logits. For a GPU's it would have to wait, so
+    there nothing may decide what is computed next, or how many numbers there are."""
+    return logits.is_cpu
 
-    def __init__(self, spec: SamplingSpec) -> None:
+
+def _beside(logits: Tensor, values: list[int] | list[float]) -> Tensor:
+    """`values` where the logits are; a GPU fetches them when it comes to it."""
+    made = torch.tensor(values)
+    return made if logits.is_cpu else made.pin_memory().to(logits.device, non_blocking=True)
+
+
+def _check(peak: float, answer: Sequence[int], *, steered: bool = False) -> None:
+    if not math.isfinite(peak):
+        fault = "no token is allowed" if steered else f"the model produced {peak}"
+        raise GenerationError(f"{fault} at token {len(answer)}")
+
+
+class Sampler:
+    """Draws tokens by one spec, with a random stream of its own, on the device of the logits."""
+
+    def __init__(self, spec: SamplingSpec, device: torch.device | str = "cpu") -> None:
         self.spec = spec
-        self._random = torch.Generator()
+        self._random = torch.Generator(device)
         if spec.seed is None:
             self._random.seed()
         else:
@@ -104,31 +128,44 @@ class Sampler:
 
         Raises GenerationError where the logits hold NaN or nothing is left to choose from.
         """
-        logits = logits.float().cpu()
+        logits = logits.float()
+        if not _at_hand(logits):
+            found = self.drawn(logits, prompt, answer).tolist()  # one transfer
+            token, logprob, peak, allowed_peak = found
+            _check(peak, answer)
+            _check(allowed_peak, answer, steered=True)
+            return Draw(int(token), logprob)
         with ops.one_thread():
             best, peak, total = ops.survey(logits)
-            if not math.isfinite(peak):
-                raise GenerationError(f"the model produced {peak} at token {len(answer)}")
+            _check(peak, answer)
             allowed = self._steer(logits, prompt, answer)
             if allowed is not logits:
                 best, peak, _ = ops.survey(allowed)
-                if not math.isfinite(peak):
-                    raise GenerationError(f"no token is allowed at token {len(answer)}")
-            token = best if self.spec.temperature == 0 else self._choose(allowed, peak)
+                _check(peak, answer, steered=True)
+            token = best if self.spec.temperature == 0 else int(self._choose(allowed, peak))
         return Draw(token, float(logits[token]) - total)
 
-    def _choose(self, logits: Tensor, peak: float) -> int:
-        """Draw by the probabilities that the filters leave."""
+    def drawn(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
+        """The same on the device, where nobody looks -> (4,) in fp64: the token, its logprob, the
+        largest logit before and after penalties and bias."""
+        allowed = self._steer(logits, prompt, answer)
+        peaks = torch.stack((logits.max(), allowed.max()))
+        greedy = self.spec.temperature == 0
+        token = allowed.argmax(0, keepdim=True) if greedy else self._choose(allowed, peaks[1:])
+        logprob = logits.gather(0, token).double() - torch.logsumexp(logits, dim=0)
+        return torch.cat((token.double(), logprob, peaks.double()))
+
+    def _choose(self, logits: Tensor, peak: float | Tensor) -> Tensor:
+        """Draw by the probabilities that the filters leave -> (1,)."""
         spec, ids = self.spec, None
         if 0 < spec.top_k < len(logits):  # what top-k rules out need not be looked at again
             ids = best_ids(logits, spec.top_k)
             logits = logits[ids]
         reach = torch.softmax(self._filter(logits, peak), dim=0).double().cumsum(0)
-        place = torch.rand(1, dtype=torch.float64, generator=self._random) * reach[-1]
+        place = torch.rand(1, dtype=torch.float64, generator=self._random, device=reach.device)
         # The first whose probability lies beyond the place: never one of probability 0.
-        index = int(torch.searchsorted(reach, place, right=True))
-        index = min(index, len(reach) - 1)
-        return index if ids is None else int(ids[index])
+        index = torch.searchsorted(reach, place * reach[-1], right=True).clamp(max=len(reach) - 1)
+        return index if ids is None else ids.gather(0, index)
 
     def _steer(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
         spec = self.spec
@@ -141,7 +178,7 @@ class Sampler:
             logits = penalize_counts(logits, answer, spec.frequency_penalty, spec.presence_penalty)
         return add_bias(logits, spec.logit_bias) if spec.logit_bias else logits
 
-    def _filter(self, logits: Tensor, peak: float) -> Tensor:
+    def _filter(self, logits: Tensor, peak: float | Tensor) -> Tensor:
         spec = self.spec
         # The best is moved to 0 first: a tiny temperature then gives -inf, never NaN. One that
         # fp32 has no number for would be 0 or inf, and NaN after all.

@@ -60,7 +60,7 @@ def prefill(
 @torch.inference_mode()
 def decode(decoder: Decoder, token: int, cache: KVCache) -> Tensor:
     """Run one token after what the cache holds -> logits (vocab_size,) of what follows it."""
-    row = torch.tensor([[token]], dtype=torch.int64, device=decoder.device)
+    row = torch.full((1, 1), token, dtype=torch.int64, device=decoder.device)
     return step(decoder, row, cache)
 
 
@@ -94,7 +94,7 @@ class Generation:
         self.finish_reason: FinishReason | None = None
         self.cached_tokens = 0
         self._held = held or (HeldPrefix(model.new_cache()) if use_cache else None)
-        self._sampler = Sampler(sampling)
+        self._sampler = Sampler(sampling, model.decoder.device)
         self._stream, self._stops = model.tokenizer.stream(), StopFilter(stop)
         self._room = model.context - len(self.prompt_ids)
         self._limit = self._room if max_tokens is None else min(max_tokens, self._room)

@@ -128,3 +128,14 @@ def test_a_step_serves_any_cache() -> None:
     assert torch.equal(step(decoder, torch.tensor([[7]]), fork), wanted)
     assert torch.equal(step(decoder, torch.tensor([[7]]), caches[0]), wanted)
     assert caches[0].length == fork.length == 51
+
+
+@torch.inference_mode()
+def test_replays_change_nothing_for_later_passes() -> None:
+    decoder = random_decoder(LLAMA, seed=3)
+    ids = torch.arange(3, 30).unsqueeze(0)
+    before, cache = decoder(ids), decoder.new_cache()
+    decoder.hidden(ids[:, :10], cache)
+    for token in range(6):
+        step(decoder, torch.tensor([[token]]), cache)
+    assert torch.equal(decoder(ids), before)
