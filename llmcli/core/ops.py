@@ -5,9 +5,7 @@ them; all else through torch, whose operations are also what the kernels are tes
 knows nothing of the model that the operations make up.
 """
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,24 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from llmcli.core import kernels
 from llmcli.core.cache import KVCache
 from llmcli.core.config import Activation
 from llmcli.core.cpu import native_dtypes
+from llmcli.core.kernels import native
 from llmcli.core.packing import row_blocks
 from llmcli.core.tiles import TILE, padded, padded_rows
 
 if TYPE_CHECKING:
     from llmcli.core.linear import QuantizedLinear
 
-try:
-    from llmcli.core import _native
-except ImportError:  # built without a compiler
-    _native = None  # type: ignore[assignment]
-
 # Rows of x up to which reading the weights costs more than computing with them.
 FEW = 8
 _KINDS = {torch.float32: 0, torch.bfloat16: 1}
-_OPERATIONS = ("linear", "packed linear", "attention", "norm", "activation", "add", "gather")
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16"}
 _ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "relu": 2}
 _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -45,39 +39,6 @@ _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 _WIDEST_HEAD = 512
 
 
-_kernels = "torch"
-
-
-def available_kernels() -> list[str]:
-    """Names that `use_kernels` takes on this machine, slowest first."""
-    return ["torch", *(_native.available() if _native is not None else ())]
-
-
-def kernels() -> str:
-    """Which kernels run few rows on the CPU: torch's own, or ours for an instruction set."""
-    return _kernels
-
-
-def use_kernels(name: str) -> None:
-    """Choose them. Raises ValueError for a name that is not in `available_kernels()`."""
-    global _kernels
-    if name not in available_kernels():
-        raise ValueError(f"no kernels {name!r} here: there are {', '.join(available_kernels())}")
-    if name != "torch":
-        _native.use(name)
-    _kernels = name
-
-
-def use_threads(count: int) -> None:
-    """So many CPU threads, for torch and for the kernels."""
-    torch.set_num_threads(count)
-    if _native is not None:
-        _native.set_threads(count)
-
-
-use_kernels(os.environ.get("LLMCLI_KERNELS") or available_kernels()[-1])
-
-
 def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype | None = None
 ) -> Tensor:
@@ -86,7 +47,7 @@ def linear(
     if rows and weight.dtype in _KINDS:
         n_out, n_in = weight.shape
         y = torch.empty((*x.shape[:-1], n_out), dtype=dtype or x.dtype)
-        _native.dense(
+        native.dense(
             rows,
             n_in,
             n_out,
@@ -112,7 +73,7 @@ def packed_linear(x: Tensor, matrix: "QuantizedLinear", dtype: torch.dtype | Non
     if not rows:
         return _by_blocks(x, matrix, bias, dtype)
     y = torch.empty((*x.shape[:-1], matrix.out_features), dtype=dtype or x.dtype)
-    _native.packed(
+    native.packed(
         *_describe(matrix),
         rows,
         x.data_ptr(),
@@ -127,14 +88,14 @@ def packed_linear(x: Tensor, matrix: "QuantizedLinear", dtype: torch.dtype | Non
 
 def quantize_natively(weight: Tensor, bits: int, group: int | None) -> tuple[Tensor, Tensor] | None:
     """Codes and scales of weight (out, in) as `packing` lays them; None where no kernel runs."""
-    if _kernels == "torch" or not weight.is_cpu or weight.dtype not in _KINDS:
+    if kernels.chosen() == "torch" or not weight.is_cpu or weight.dtype not in _KINDS:
         return None
     weight = weight.contiguous()
     n_out, n_in = weight.shape
     tiles, columns = padded_rows(n_out) // TILE, padded(n_in)
     codes = torch.empty((tiles, columns * bits // 32, TILE), dtype=torch.int32)
     scales = torch.empty((tiles, columns // (group or columns), TILE), dtype=torch.float16)
-    _native.quantize(
+    native.quantize(
         n_in,
         n_out,
         bits,
@@ -180,11 +141,11 @@ def _by_blocks(
 def block(matrix: "Tensor | QuantizedLinear", part: slice, dtype: torch.dtype) -> Tensor:
     if isinstance(matrix, Tensor):
         return matrix[part].to(dtype)
-    if _kernels == "torch" or not matrix.codes.is_cpu or dtype not in _KINDS:
+    if kernels.chosen() == "torch" or not matrix.codes.is_cpu or dtype not in _KINDS:
         return matrix.rows(part, dtype)
     block = torch.empty((part.stop - part.start, matrix.in_features), dtype=dtype)
     tiles = part.start // TILE, -(-part.stop // TILE)
-    _native.unpack(*_describe(matrix), *tiles, block.data_ptr(), _KINDS[dtype])
+    native.unpack(*_describe(matrix), *tiles, block.data_ptr(), _KINDS[dtype])
     return block
 
 
@@ -193,7 +154,7 @@ def norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
     if _runs_natively(x) and weight.dtype == torch.float32:
         y = torch.empty_like(x)
         width = weight.shape[0]
-        _native.norm(
+        native.norm(
             x.numel() // width,
             width,
             x.data_ptr(),
@@ -214,7 +175,7 @@ def activate(x: Tensor, activation: Activation, *, gated: bool) -> Tensor:
     if activation in _ACTIVATIONS and _runs_natively(x):
         width = x.shape[-1] // 2 if gated else x.shape[-1]
         y = torch.empty((*x.shape[:-1], width), dtype=x.dtype)
-        _native.activate(
+        native.activate(
             y.numel() // width,
             width,
             x.data_ptr(),
@@ -236,7 +197,7 @@ def add(x: Tensor, added: Tensor, scale: float) -> Tensor:
     if not (_runs_natively(x) and added.dtype == x.dtype and added.is_contiguous()):
         return x.add(added, alpha=scale)
     y = torch.empty_like(x)
-    _native.add(x.numel(), x.data_ptr(), added.data_ptr(), y.data_ptr(), _KINDS[x.dtype], scale)
+    native.add(x.numel(), x.data_ptr(), added.data_ptr(), y.data_ptr(), _KINDS[x.dtype], scale)
     return y
 
 
@@ -245,7 +206,7 @@ def gather(x: Tensor, order: Tensor) -> Tensor:
     if not _runs_natively(x):
         return x[..., order]
     y, width = torch.empty_like(x), x.shape[-1]
-    _native.gather(
+    native.gather(
         x.numel() // width, width, x.data_ptr(), order.data_ptr(), y.data_ptr(), _KINDS[x.dtype]
     )
     return y
@@ -277,7 +238,7 @@ def attend(
     count, d_q = q.shape
     table = cache.reserve(count)
     z = torch.empty((1, count, d_q), dtype=q.dtype)
-    _native.attend(
+    native.attend(
         q.data_ptr(),
         k.data_ptr(),
         v.data_ptr(),
@@ -307,50 +268,19 @@ def survey(x: Tensor) -> tuple[int, float, float]:
     """Of x (n,) in fp32: where its largest number first stands, that number, ln(sum(e^x)); the last
     two are NaN where a number is."""
     if _runs_natively(x) and x.dtype == torch.float32:
-        return _native.survey(x.data_ptr(), x.numel())
+        return native.survey(x.data_ptr(), x.numel())
     return int(x.argmax()), float(x.max()), float(torch.logsumexp(x, dim=0))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch's own threads stay out of what happens meanwhile: between small operations they spin,
-    and take the cores from the kernels' threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def can_record(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether one token's pass with these numbers is native operations all through."""
-    native = _kernels != "torch" and device.type == "cpu" and dtype in _KINDS
+    native = kernels.chosen() != "torch" and device.type == "cpu" and dtype in _KINDS
     return native and not torch.is_grad_enabled()
-
-
-@contextmanager
-def recording() -> Iterator[list[object]]:
-    """Note down the native operations that run meanwhile; the list then holds the program."""
-    program: list[object] = []
-    _native.record()
-    try:
-        yield program
-    finally:
-        program.append(_native.recorded())
-
-
-def replay(program: object, cache: KVCache) -> dict[str, int]:
-    """Run the operations again, on the memory they had, for the position after the cache's.
-
-    Returns the nanoseconds that each kind of operation took."""
-    spent = _native.replay(program, cache.reserve(1).data_ptr(), cache.length)
-    return dict(zip(_OPERATIONS, spent, strict=True))
 
 
 def _runs_natively(x: Tensor) -> bool:
     return (
-        _kernels != "torch"
+        kernels.chosen() != "torch"
         and x.is_cpu
         and x.dtype in _KINDS
         and x.is_contiguous()

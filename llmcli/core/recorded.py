@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from llmcli.core import ops
+from llmcli.core import kernels, ops
 from llmcli.core.cache import KVCache
 from llmcli.core.captured import CapturedStep
 from llmcli.core.model import Decoder
@@ -52,7 +52,7 @@ class RecordedStep:
         sights = decoder.sights(cache.length, 1)
         cache.reserve(1)
         watch = _Watch()
-        with watch, ops.recording() as program:
+        with watch, kernels.recording() as program:
             hidden = decoder.through_blocks(self._x, self._rotations, sights, cache)
             self._scores = decoder.scores(hidden)
         cache.advance(1)
@@ -68,7 +68,7 @@ class RecordedStep:
         for rope, rotation in self._decoder.rotations(cache.length, 1).items():
             self._rotations[rope].cos.copy_(rotation.cos)
             self._rotations[rope].sin.copy_(rotation.sin)
-        self.spent_ns = ops.replay(self._program, cache)
+        self.spent_ns = kernels.replay(self._program, cache)
         cache.advance(1)
         return self._decoder.finished(self._scores[0, 0]).clone()
 

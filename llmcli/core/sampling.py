@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from llmcli.core import ops
+from llmcli.core import kernels, ops
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import GenerationError
 
@@ -135,7 +135,7 @@ class Sampler:
             _check(peak, answer)
             _check(allowed_peak, answer, steered=True)
             return Draw(int(token), logprob)
-        with ops.one_thread():
+        with kernels.one_thread():
             best, peak, total = ops.survey(logits)
             _check(peak, answer)
             allowed = self._steer(logits, prompt, answer)

@@ -12,7 +12,7 @@ import torch
 
 from llmcli.checkpoint.layout import Expected, by_target
 from llmcli.checkpoint.quantization import OWN
-from llmcli.core import cpu, ops
+from llmcli.core import cpu, kernels
 from llmcli.engine.folder import CheckedFolder
 from llmcli.errors import OutOfMemoryError, UsageError
 
@@ -63,7 +63,7 @@ def fast_dtypes(device: torch.device) -> frozenset[str]:
     if device.type == "cuda":
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return frozenset({"fp32", "fp16", "bf16"} if bf16 else {"fp32", "fp16"})
-    return cpu.native_dtypes() | ({"bf16"} if ops.kernels() != "torch" else set())
+    return cpu.native_dtypes() | ({"bf16"} if kernels.chosen() != "torch" else set())
 
 
 def refuse_if_too_large(checked: CheckedFolder, dtype: torch.dtype, device: torch.device) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from llmcli.checkpoint.layout import count_parameters
 from llmcli.checkpoint.quantization import OWN, Quant
 from llmcli.checkpoint.save_quantized import save_quantized
-from llmcli.core.ops import use_threads
+from llmcli.core.kernels import use_threads
 from llmcli.engine.folder import CheckedFolder
 from llmcli.engine.hardware import choose_threads, memory_failures
 

@@ -17,8 +17,8 @@ from llmcli.checkpoint.template import ChatTemplate
 from llmcli.checkpoint.tokenizer import Tokenizer
 from llmcli.checkpoint.weights import load_decoder
 from llmcli.core.cache import KVCache
+from llmcli.core.kernels import use_threads
 from llmcli.core.model import Decoder
-from llmcli.core.ops import use_threads
 from llmcli.engine.folder import CheckedFolder
 from llmcli.engine.hardware import (
     choose_device,

@@ -11,7 +11,7 @@ from family_configs import CONFIGS, LONGROPE, sized
 from oracle import load_ours, write_model
 from tiny_models import LLAMA, random_decoder
 
-from llmcli.core import ops
+from llmcli.core import kernels
 from llmcli.core.cache import KVCache
 from llmcli.core.captured import CapturedStep, Compute
 from llmcli.core.model import Decoder
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.usefixtures("torch_kernels")
 @pytest.fixture
 def torch_kernels() -> Iterator[None]:
     """Torch's operations, as on a GPU; with inference mode, as in decoding."""
-    before = ops.kernels()
-    ops.use_kernels("torch")
+    before = kernels.chosen()
+    kernels.use("torch")
     with torch.inference_mode():
         yield
-    ops.use_kernels(before)
+    kernels.use(before)
 
 
 class Captures:

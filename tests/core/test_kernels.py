@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from llmcli.core import ops
+from llmcli.core import kernels, ops
 from llmcli.core.cache import KVCache
 from llmcli.core.config import Activation, Layer, ModelConfig, Rope
 from llmcli.core.linear import QuantizedLinear
 from llmcli.core.rope import Rotation
 
-NATIVE = ops.available_kernels()[1:]
+NATIVE = kernels.available()[1:]
 DTYPES = (torch.float32, torch.bfloat16)
 # Relative to the largest number of the result: rounding of sums, and of bf16 results.
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2**-8}
@@ -24,22 +24,22 @@ pytestmark = pytest.mark.skipif(not NATIVE, reason="built without a C compiler")
 @pytest.fixture(params=[(name, threads) for name in NATIVE for threads in (1, 2)], ids=str)
 def native(request: pytest.FixtureRequest) -> Iterator[None]:
     """The kernels of each instruction set that this CPU has, on one thread and on two."""
-    before, threads = ops.kernels(), torch.get_num_threads()
-    ops.use_kernels(request.param[0])
-    ops.use_threads(request.param[1])
+    before, threads = kernels.chosen(), torch.get_num_threads()
+    kernels.use(request.param[0])
+    kernels.use_threads(request.param[1])
     with torch.inference_mode():
         yield
-    ops.use_kernels(before)
-    ops.use_threads(threads)
+    kernels.use(before)
+    kernels.use_threads(threads)
 
 
 def by_torch(function, *arguments, **options) -> Tensor:
-    before = ops.kernels()
-    ops.use_kernels("torch")
+    before = kernels.chosen()
+    kernels.use("torch")
     try:
         return function(*arguments, **options)
     finally:
-        ops.use_kernels(before)
+        kernels.use(before)
 
 
 def assert_close(ours: Tensor, theirs: Tensor, tolerance: float) -> None:

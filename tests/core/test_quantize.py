@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from llmcli.core import ops
+from llmcli.core import kernels
 from llmcli.core.packing import unpack_codes
 from llmcli.core.quantize import quantize
 from llmcli.core.schemes import SCHEMES, Name
 
-NATIVE = ops.available_kernels()[1:]
+NATIVE = kernels.available()[1:]
 # Relative to the matrix, of normal numbers: the step's uniform error, 1 / sqrt(12) of it. A row of
 # 500 has its largest number near 3.2 sd, one of 128 steps; a group of 32 near 2.2 sd, one of 8.
 ERRORS: dict[Name, float] = {"int8": 0.0085, "int4": 0.09}
@@ -19,19 +19,19 @@ def matrix(rows: int, columns: int, dtype: torch.dtype = torch.float32) -> torch
     return (torch.randn(rows, columns, generator=random) * 0.02).to(dtype)
 
 
-@pytest.fixture(params=ops.available_kernels())
-def kernels(request: pytest.FixtureRequest):
-    before = ops.kernels()
-    ops.use_kernels(request.param)
+@pytest.fixture(params=kernels.available())
+def each_way(request: pytest.FixtureRequest):
+    before = kernels.chosen()
+    kernels.use(request.param)
     yield
-    ops.use_kernels(before)
+    kernels.use(before)
 
 
 @pytest.mark.parametrize("name", SCHEMES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(("rows", "columns"), [(16, 512), (300, 500), (1, 33)])
 def test_what_rounding_loses(
-    kernels: None, name: Name, dtype: torch.dtype, rows: int, columns: int
+    each_way: None, name: Name, dtype: torch.dtype, rows: int, columns: int
 ) -> None:
     weight = matrix(rows, columns, dtype)
     rounded = quantize(weight, SCHEMES[name]).dequantize()
@@ -40,7 +40,7 @@ def test_what_rounding_loses(
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_what_the_codes_can_say_is_kept_exactly(kernels: None, name: Name) -> None:
+def test_what_the_codes_can_say_is_kept_exactly(each_way: None, name: Name) -> None:
     scheme = SCHEMES[name]
     middle = 1 << (scheme.bits - 1)
     random = torch.Generator().manual_seed(0)
@@ -51,7 +51,7 @@ def test_what_the_codes_can_say_is_kept_exactly(kernels: None, name: Name) -> No
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_zeros_stay_zeros(kernels: None, name: Name) -> None:
+def test_zeros_stay_zeros(each_way: None, name: Name) -> None:
     assert (quantize(torch.zeros(20, 40), SCHEMES[name]).dequantize() == 0).all()
 
 
@@ -59,11 +59,11 @@ def test_zeros_stay_zeros(kernels: None, name: Name) -> None:
 @pytest.mark.parametrize("name", SCHEMES)
 def test_both_ways_agree(native: str, name: Name) -> None:
     """Code by code, but where two scales err alike to the last bit."""
-    weight, before, found = matrix(160, 500), ops.kernels(), {}
-    for kernels in ("torch", native):
-        ops.use_kernels(kernels)
-        found[kernels] = quantize(weight, SCHEMES[name])
-    ops.use_kernels(before)
+    weight, before, found = matrix(160, 500), kernels.chosen(), {}
+    for way in ("torch", native):
+        kernels.use(way)
+        found[way] = quantize(weight, SCHEMES[name])
+    kernels.use(before)
     ours, theirs = (unpack_codes(found[way].codes, SCHEMES[name].bits, 500) for way in found)
     equal = (ours == theirs).float().mean()
     assert equal > 0.999

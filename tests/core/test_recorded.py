@@ -9,7 +9,7 @@ from family_configs import CONFIGS
 from oracle import load_ours, write_model
 from tiny_models import LLAMA, random_decoder
 
-from llmcli.core import ops
+from llmcli.core import kernels
 from llmcli.core.cache import KVCache
 from llmcli.core.linear import JoinedLinear, Linear
 from llmcli.core.model import Decoder
@@ -17,7 +17,7 @@ from llmcli.core.quantize import quantize
 from llmcli.core.recorded import step
 from llmcli.core.schemes import SCHEMES, Name
 
-pytestmark = pytest.mark.skipif(ops.kernels() == "torch", reason="built without a C compiler")
+pytestmark = pytest.mark.skipif(kernels.chosen() == "torch", reason="built without a C compiler")
 
 
 def plainly(decoder: Decoder, token: int, cache: KVCache) -> torch.Tensor:
@@ -25,12 +25,12 @@ def plainly(decoder: Decoder, token: int, cache: KVCache) -> torch.Tensor:
 
 
 def by_torch(decoder: Decoder, token: int, cache: KVCache) -> torch.Tensor:
-    before = ops.kernels()
-    ops.use_kernels("torch")
+    before = kernels.chosen()
+    kernels.use("torch")
     try:
         return plainly(decoder, token, cache)
     finally:
-        ops.use_kernels(before)
+        kernels.use(before)
 
 
 def hold_against_plain(decoder: Decoder, steps: int = 80) -> None:

@@ -121,28 +121,29 @@ def test_a_held_prefix_is_not_computed_again_and_changes_nothing(endless: Model)
     assert timings.prompt_tokens == len(second)
 
 
-def test_an_interruption_at_any_point_leaves_a_cache_that_can_be_reused(endless: Model) -> None:
+@pytest.mark.parametrize("where", ["embedded", "finished"])  # a pass begins and ends there
+def test_an_interruption_at_any_point_leaves_a_cache_that_can_be_reused(
+    endless: Model, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held = HeldPrefix(endless.new_cache())
     prompt = ids_of(endless)
     expected = [s.token for s in Generation(endless, prompt, GREEDY, max_tokens=12)]
-    original = endless.decoder.final_norm.forward
+    original = getattr(endless.decoder, where)
     for moment in range(1, 8):
         calls = 0
 
-        def interrupting(x: torch.Tensor, moment: int = moment) -> torch.Tensor:
+        def interrupting(*arguments: object, moment: int = moment) -> torch.Tensor:
             nonlocal calls
             calls += 1
             if calls == moment:
                 raise KeyboardInterrupt
-            return original(x)
+            return original(*arguments)
 
-        endless.decoder.final_norm.forward = interrupting
         generation = Generation(endless, prompt, GREEDY, max_tokens=12, held=held)
-        try:
+        with monkeypatch.context() as patch:
+            patch.setattr(endless.decoder, where, interrupting)
             with pytest.raises(KeyboardInterrupt):
                 list(generation)
-        finally:
-            endless.decoder.final_norm.forward = original
         generation.interrupt()
         assert generation.finish_reason == "interrupted"
         assert generation.token_ids == expected[: moment - 1]

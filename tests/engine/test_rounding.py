@@ -14,7 +14,7 @@ from tiny_models import write_tiny_llama
 from llmcli.checkpoint import weights
 from llmcli.checkpoint.quantization import OWN, Quant
 from llmcli.checkpoint.store import Source
-from llmcli.core import cpu, ops
+from llmcli.core import cpu, kernels
 from llmcli.core.linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
 from llmcli.core.model import Decoder
 from llmcli.engine import hardware
@@ -171,19 +171,19 @@ def test_what_would_fit_is_said(
     assert error.value.hint == hint
 
 
-@pytest.mark.parametrize("kernels", ops.available_kernels())
+@pytest.mark.parametrize("chosen", kernels.available())
 def test_auto_takes_bf16_where_the_cpu_or_our_kernels_are_fast_in_it(
-    monkeypatch: pytest.MonkeyPatch, kernels: str
+    monkeypatch: pytest.MonkeyPatch, chosen: str
 ) -> None:
-    before = ops.kernels()
-    ops.use_kernels(kernels)
+    before = kernels.chosen()
+    kernels.use(chosen)
     try:
         for native in ({"fp32"}, {"fp32", "bf16"}):
             monkeypatch.setattr(cpu, "native_dtypes", lambda native=native: frozenset(native))
-            fast = kernels != "torch" or "bf16" in native
+            fast = chosen != "torch" or "bf16" in native
             expected = torch.bfloat16 if fast else torch.float32
             assert hardware.choose_dtype("auto", "BF16", CPU) == expected
             assert hardware.choose_dtype("auto", "F16", CPU) == torch.float32
             assert hardware.choose_dtype("auto", "U8", CPU) == torch.float32
     finally:
-        ops.use_kernels(before)
+        kernels.use(before)
