@@ -1,6 +1,9 @@
 """Documentation that is generated from the code is what the code would generate now."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from published import MODELS
@@ -97,3 +100,18 @@ def test_the_worked_example_is_the_row_itself() -> None:
     code = (DOCS.parent / "llmcli/checkpoint/families.py").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(QWEN3 = .*?)```", text, re.DOTALL)
     assert example in code
+
+
+def test_the_commands_on_quantization_print_what_is_shown(tmp_path: Path) -> None:
+    """One after the other: the second writes what the third reads."""
+    text = (DOCS / "quantization.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("LLMCLI_", "HF_"))}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, shown = part.partition("\n")
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == shown.strip()

@@ -70,8 +70,8 @@ def quantize(
 
     Examples:
 
-    - `llmcli quantize demo ./demo-int4`
-    - `llmcli quantize org/name ./name-int8 --quant int8`
+    - `llmcli quantize demo demo-int4`
+    - `llmcli quantize org/name name-int8 --quant int8`
     """
     from llmcli.checkpoint.new_folder import check_new
 
