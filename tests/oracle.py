@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from llmcli.checkpoint.config_json import read_description
 from llmcli.checkpoint.headers import read_folder
-from llmcli.checkpoint.layout import check_tensors
+from llmcli.checkpoint.layout import check_tensors, rounded
+from llmcli.checkpoint.quantization import OWN, Quant
 from llmcli.checkpoint.weights import load_decoder
 from llmcli.core.model import Decoder
 
@@ -28,13 +29,16 @@ def write_model(folder: Path, config: dict[str, Any]) -> Path:
     return folder
 
 
-def load_ours(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
+def load_ours(folder: Path, dtype: torch.dtype = torch.float32, quant: Quant = "none") -> Decoder:
     description = read_description(folder)
     headers = read_folder(folder)
     expected, unclaimed = check_tensors(
         description.family, description.config, headers, scheme=description.scheme
     )
     assert unclaimed == []
+    if quant != "none":
+        tied = description.config.tied
+        expected = [rounded(tensor, OWN[quant], tied=tied) for tensor in expected]
     return load_decoder(
         folder, headers, expected, description.config, dtype=dtype, device=torch.device("cpu")
     )

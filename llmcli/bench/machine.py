@@ -40,7 +40,7 @@ class Machine:
 
 def describe(model: Model) -> Machine:
     """The machine as it is now, and how `model` was loaded on it."""
-    device, scheme = model.decoder.device, model.description.scheme
+    device, scheme = model.decoder.device, model.scheme
     return Machine(
         cpu_info=_cpu(),
         gpu_info=torch.cuda.get_device_name(device) if device.type == "cuda" else None,

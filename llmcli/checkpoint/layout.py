@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from llmcli.checkpoint.family import Family
+from llmcli.checkpoint.modules import Module, Part, modules
 from llmcli.checkpoint.quantization import Kind, Packing, QuantScheme
 from llmcli.core.config import ModelConfig
+from llmcli.core.schemes import PackScheme
 from llmcli.errors import InvalidModelError
 
 Shape = tuple[int, ...]
@@ -20,19 +22,12 @@ _SERVES: Mapping[Kind, str] = {"qzeros": "zeros", "scales": "scales", "g_idx": "
 
 
 @dataclass(frozen=True)
-class Part:
-    """Rows of a tensor that stand for one concept: W_Q, or its bias b_Q."""
-
-    concept: str
-    rows: int
-
-
-@dataclass(frozen=True)
 class Expected:
     """One tensor of the checkpoint. `target` is the core's parameter that it fills, whole or, where
     the core fuses several, from row `row` on. `parts` are its concepts in row order: more than one
     where the checkpoint fuses. `transposed`: stored as (in, out). `plus_one`: stored less 1.
-    `packing`: it is one of the tensors, of this `kind`, that a packed matrix is stored as."""
+    `packing`: it is one of the tensors, of this `kind`, that a packed matrix is stored as, or,
+    without a kind, a plain matrix that is rounded when it is loaded."""
 
     name: str
     shape: Shape
@@ -59,34 +54,32 @@ class Expected:
         )
 
     @property
-    def whole_numbers(self) -> bool:
-        """Whether it is stored in 32-bit integers, and not in floating point."""
-        return self.kind is not None and self.kind != "scales"
+    def rounding(self) -> PackScheme | None:
+        """How it is rounded when it is loaded; None: it is not."""
+        if self.packing is None or self.kind is not None:
+            return None
+        return PackScheme(self.packing.scheme.bits, self.packing.scheme.group_size)
+
+    @property
+    def dtype(self) -> str | None:
+        """The one that it must be stored in; None: any of floating point."""
+        return None if self.packing is None or self.kind is None else self.packing.dtype(self.kind)
 
     @property
     def parameters(self) -> Shape | None:
         """The shape of the parameters that it holds: its own, or that of the matrix it packs. None
         for what only serves to unpack: scales, zero points, groups."""
-        if self.packing is None:
+        if self.packing is None or self.kind is None:
             return self.shape
-        return (self.packing.rows, self.packing.columns) if self.kind == "qweight" else None
+        packed = self.kind in ("qweight", "codes")
+        return (self.packing.rows, self.packing.columns) if packed else None
 
     def resident_bytes(self, itemsize: int) -> int:
         """Bytes of memory that it takes once loaded; `itemsize`: bytes of an activation."""
-        if self.packing is None or self.kind is None:
+        if self.packing is None:
             return math.prod(self.shape) * itemsize
-        return self.packing.resident_bytes(self.kind, itemsize)
-
-
-@dataclass(frozen=True)
-class _Module:
-    """A module of the core: its parts, and its input width (None: a vector)."""
-
-    target: str
-    component: str
-    parts: tuple[Part, ...]
-    columns: int | None
-    bias: bool = False
+        kinds = self.packing.shapes() if self.kind is None else (self.kind,)
+        return sum(self.packing.resident_bytes(kind, itemsize) for kind in kinds)
 
 
 def expected_tensors(
@@ -101,11 +94,11 @@ def expected_tensors(
 
     `bare`: names without the family's prefix, as files of the headless model have them. With a
     `scheme` the matrices of attention and MLP are packed, and the head is not, but where the names
-    `stored` in the files tell otherwise. Raises InvalidModelError for a matrix that the scheme
-    cannot pack.
+    `stored` in the files tell otherwise; a scheme of our own says itself what it packs. Raises
+    InvalidModelError for a matrix that the scheme cannot pack.
     """
     tensors: list[Expected] = []
-    for layer, module in _modules(config):
+    for layer, module in modules(config):
         names = family.names[module.target]
         whole = isinstance(names, str)
         names_parts = (
@@ -136,10 +129,11 @@ def expected_tensors(
                 transposed=transposed,
                 plus_one=family.plus_one and module.component == "norms",
             )
-            if scheme is not None and module.columns is not None and _packed(module, name, stored):
-                weights += _packed_tensors(weight, Packing(scheme, rows, module.columns))
-            else:
+            how = None if scheme is None else _scheme_of(scheme, module, name, config, stored)
+            if how is None or module.columns is None:
                 weights.append(weight)
+            else:
+                weights += packed_tensors(weight, Packing(how, rows, module.columns))
             if module.bias:
                 biases.append(
                     replace(
@@ -156,15 +150,29 @@ def expected_tensors(
     return tensors
 
 
-def _packed(module: _Module, name: str, stored: Collection[str]) -> bool:
-    """Whether the matrix is packed: those that a scheme skips are stored plain, as are those of a
-    size that it cannot pack."""
+def _scheme_of(
+    scheme: QuantScheme, module: Module, name: str, config: ModelConfig, stored: Collection[str]
+) -> QuantScheme | None:
+    """How the matrix is packed, None: not at all. Those that a scheme skips are stored plain, as
+    are those of a size that it cannot pack."""
+    if scheme.method == "llmcli":
+        return scheme.of_component(module.component, tied=config.tied)
     if module.component in ("attention", "mlp"):
-        return f"{name}.weight" not in stored
-    return module.component == "lm_head" and f"{name}.qweight" in stored
+        return None if f"{name}.weight" in stored else scheme
+    return scheme if module.component == "lm_head" and f"{name}.qweight" in stored else None
 
 
-def _packed_tensors(weight: Expected, packing: Packing) -> Iterator[Expected]:
+def rounded(tensor: Expected, scheme: QuantScheme, *, tied: bool) -> Expected:
+    """A plain checkpoint's tensor, to be rounded at load by a scheme of our own, if it is one that
+    the scheme packs."""
+    how = scheme.of_component(tensor.component, tied=tied)
+    if how is None or len(tensor.shape) != 2:
+        return replace(tensor, packing=None)
+    rows, columns = reversed(tensor.shape) if tensor.transposed else tensor.shape
+    return replace(tensor, packing=Packing(how, rows, columns))
+
+
+def packed_tensors(weight: Expected, packing: Packing) -> Iterator[Expected]:
     """What is stored in place of a matrix."""
     name, target = (text.removesuffix(".weight") for text in (weight.name, weight.target))
     try:
@@ -173,7 +181,7 @@ def _packed_tensors(weight: Expected, packing: Packing) -> Iterator[Expected]:
         raise InvalidModelError(f"{name}: {error}") from None
     for kind, shape in shapes.items():
         parts = weight.parts
-        if kind != "qweight":
+        if kind not in ("qweight", "codes"):
             parts = (Part(f"{weight.concept} {_SERVES[kind]}", packing.rows),)
         yield replace(
             weight,
@@ -193,55 +201,6 @@ def _bias(part: Part) -> Part:
         concept.replace("W_", "b_") if "W_" in concept else f"{concept} bias",
         part.rows,
     )
-
-
-def _modules(config: ModelConfig) -> Iterator[tuple[int | None, _Module]]:
-    d = config.d_model
-    yield None, _Module("embed", "embeddings", (Part("W_E", config.vocab_size),), d)
-    if config.learned_positions is not None:
-        rows = config.learned_positions
-        yield None, _Module("positions", "positions", (Part("W_pos", rows),), d)
-    block = tuple(_block(config))
-    for layer in range(config.n_layers):
-        for module in block:
-            yield layer, module
-    yield None, _norm(config, "final_norm", "final_norm", d)
-    if not config.tied:
-        yield None, _Module("head", "lm_head", (Part("W_unembed", config.vocab_size),), d)
-
-
-def _block(config: ModelConfig) -> Iterator[_Module]:
-    d, d_ff = config.d_model, config.d_ff
-    before = config.norm_places in ("before", "both")
-    after = config.norm_places in ("after", "both")
-    if before:
-        yield _norm(config, "blocks.{i}.norm1", "norm1", d)
-    qkv = (Part("W_Q", config.d_q), Part("W_K", config.d_kv), Part("W_V", config.d_kv))
-    yield _Module("blocks.{i}.attn.qkv", "attention", qkv, d, config.qkv_bias)
-    if config.qk_norm != "none":
-        all_heads = config.qk_norm == "all_heads"
-        widths = (config.d_q, config.d_kv) if all_heads else (config.d_head, config.d_head)
-        yield _norm(config, "blocks.{i}.attn.q_norm", "norm_Q", widths[0])
-        yield _norm(config, "blocks.{i}.attn.k_norm", "norm_K", widths[1])
-    yield _Module(
-        "blocks.{i}.attn.out", "attention", (Part("W_O", d),), config.d_q, config.out_bias
-    )
-    if after:
-        yield _norm(config, "blocks.{i}.post1", "post_norm1", d)
-    if before:
-        yield _norm(config, "blocks.{i}.norm2", "norm2", d)
-    if config.gated:
-        gate_up = (Part("W_gate", d_ff), Part("W_up", d_ff))
-        yield _Module("blocks.{i}.mlp.gate_up", "mlp", gate_up, d, config.mlp_bias)
-    else:
-        yield _Module("blocks.{i}.mlp.up", "mlp", (Part("W_up", d_ff),), d, config.mlp_bias)
-    yield _Module("blocks.{i}.mlp.down", "mlp", (Part("W_down", d),), d_ff, config.mlp_bias)
-    if after:
-        yield _norm(config, "blocks.{i}.post2", "post_norm2", d)
-
-
-def _norm(config: ModelConfig, target: str, concept: str, width: int) -> _Module:
-    return _Module(target, "norms", (Part(concept, width),), None, config.norm == "layer")
 
 
 def count_parameters(family: Family, config: ModelConfig) -> int:
@@ -292,8 +251,13 @@ def check_tensors(
                 f"{found.file}: tensor {tensor.name} is {list(found.shape)}, "
                 f"config.json says {list(tensor.shape)}"
             )
-        if (found.dtype == "I32") != tensor.whole_numbers:
-            wanted = "I32" if tensor.whole_numbers else "floating point"
+        fits = (
+            found.dtype.startswith(("F", "BF"))
+            if tensor.dtype is None
+            else found.dtype == tensor.dtype
+        )
+        if not fits:
+            wanted = tensor.dtype or "floating point"
             raise InvalidModelError(
                 f"{found.file}: tensor {tensor.name} has dtype {found.dtype}, not {wanted}"
             )
@@ -304,12 +268,13 @@ def check_tensors(
 
 def _missing(tensor: Expected, stored: Mapping[str, Stored]) -> InvalidModelError:
     message = f"tensor {tensor.name} is missing: config.json asks for it with shape"
-    packed = tensor.name.removesuffix("weight") + "qweight"
-    if tensor.packing is None and packed in stored:
-        return InvalidModelError(
-            f"{message} {list(tensor.shape)}, and the files hold {packed}",
-            hint="config.json says nothing of quantization: it needs a quantization_config",
-        )
+    for kind in ("qweight", "codes"):
+        packed = tensor.name.removesuffix("weight") + kind
+        if tensor.packing is None and packed in stored:
+            return InvalidModelError(
+                f"{message} {list(tensor.shape)}, and the files hold {packed}",
+                hint="config.json says nothing of quantization: it needs a quantization_config",
+            )
     return InvalidModelError(f"{message} {list(tensor.shape)}")
 
 

@@ -1,9 +1,10 @@
 """How a checkpoint's matrices are packed: `quantization_config` of config.json -> QuantScheme.
 
-It knows the published layouts' names, shapes and sizes; it reads no numbers and imports no torch.
+It knows the layouts' names, shapes and sizes; it reads no numbers and imports no torch.
 Layouts: GPTQ as AutoGPTQ and GPTQModel write it (https://github.com/AutoGPTQ/AutoGPTQ,
 https://github.com/ModelCloud/GPTQModel; arXiv:2210.17323), AWQ as AutoAWQ's "gemm" version
-(https://github.com/casper-hansen/AutoAWQ; arXiv:2306.00978). Both say W = (q - zero) * scale.
+(https://github.com/casper-hansen/AutoAWQ; arXiv:2306.00978), and our own, which
+docs/quantization.md describes byte by byte. All say W = (q - zero) * scale.
 """
 
 from collections.abc import Mapping
@@ -11,15 +12,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llmcli.checkpoint.settings import Settings
-from llmcli.core.tiles import GROUP
+from llmcli.core.schemes import SCHEMES, PackScheme
+from llmcli.core.tiles import GROUP, padded, padded_rows
 
-Method = Literal["gptq", "awq"]
+Method = Literal["gptq", "awq", "llmcli"]
 # What a packed module holds in place of `weight`; g_idx, in GPTQ alone, gives each column's group.
-Kind = Literal["qweight", "qzeros", "scales", "g_idx"]
+# In our own layout it holds codes and scales.
+Kind = Literal["qweight", "qzeros", "scales", "g_idx", "codes"]
+Quant = Literal["none", "int8", "int4"]  # what a plain model is asked to be rounded to
 
 # checkpoint_format -> what to add to a stored zero point. The first format stores them less one.
 _GPTQ_FORMATS = {"gptq": 1, "gptq_v2": 0}
 WORD_BITS = 32  # of the integers that values are packed into
+VERSION = 1  # of our own layout
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,44 @@ class QuantScheme:
     def label(self) -> str:
         """As people say it: `gptq 4 bit, groups of 128`."""
         groups = "whole rows" if self.group_size is None else f"groups of {self.group_size}"
-        return f"{self.method} {self.bits} bit, {groups}"
+        if self.method != "llmcli":
+            return f"{self.method} {self.bits} bit, {groups}"
+        vocabulary = "" if self == OWN["int8"] else ", vocabulary int8"
+        return f"int{self.bits}, {groups}{vocabulary}"
+
+    def of_component(self, component: str, *, tied: bool) -> "QuantScheme | None":
+        """How a scheme of our own rounds the matrices of a component; None: it leaves them plain.
+
+        The vocabulary's matrix, which alone decides between tokens, keeps 8 bits. Where the head
+        has its own, rows of W_E are only looked up: rounding would save no time.
+        """
+        if component in ("attention", "mlp"):
+            return self
+        return OWN["int8"] if component == ("embeddings" if tied else "lm_head") else None
+
+    def settings(self) -> dict[str, int | str]:
+        """The `quantization_config` of a scheme of our own."""
+        return {
+            "quant_method": "llmcli",
+            "version": VERSION,
+            "bits": self.bits,
+            "group_size": -1 if self.group_size is None else self.group_size,
+            "vocab_bits": OWN["int8"].bits,
+        }
+
+
+def _own(scheme: PackScheme) -> QuantScheme:
+    return QuantScheme(
+        method="llmcli",
+        bits=scheme.bits,
+        group_size=scheme.group,
+        symmetric=True,
+        act_order=False,
+        zero_offset=0,
+    )
+
+
+OWN: Mapping[Quant, QuantScheme] = {name: _own(scheme) for name, scheme in SCHEMES.items()}
 
 
 @dataclass(frozen=True)
@@ -63,18 +105,28 @@ class Packing:
 
     @property
     def fits_core(self) -> bool:
-        """Whether the core's quantized linear can hold it: groups of whole runs of columns. It
-        holds 2, 3 and 4 bits as 4, in half a byte each, and 8 bits as a byte."""
+        """Whether the core's quantized linear can hold it: groups of whole runs of columns, of
+        which the last may be short. It holds 2, 3 and 4 bits as 4, in half a byte each, and 8 bits
+        as a byte."""
         return self.group_size % GROUP == 0 or self.group_size >= self.columns
 
     @property
     def code_bits(self) -> int:
         return 4 if self.scheme.bits <= 4 else 8
 
+    @property
+    def scratch_bytes(self) -> int:
+        """Memory that it takes besides while it is loaded: its codes, one a byte, and once more
+        joined to others; or what they become on the way to a plain matrix."""
+        return self.rows * self.columns * (2 if self.fits_core else 10)
+
     def shapes(self) -> Mapping[Kind, tuple[int, ...]]:
         """The packed tensors' shapes. Raises ValueError where the layout has no place for the
         matrix: values fill whole words, or, of 3 bits, three words at a time."""
         bits = self.scheme.bits
+        if self.scheme.method == "llmcli":
+            codes = (self.rows, -(-self.columns * bits // 8))
+            return {"codes": codes, "scales": (self.rows, self.n_groups)}
         unit = WORD_BITS if bits == 3 else WORD_BITS // bits
         packed = (self.rows,) if self.scheme.method == "awq" else (self.rows, self.columns)
         if any(width % unit for width in packed):
@@ -90,15 +142,23 @@ class Packing:
         qweight = (self.columns * bits // WORD_BITS, self.rows)
         return {"qweight": qweight, "qzeros": zeros, "scales": scales, "g_idx": (self.columns,)}
 
+    def dtype(self, kind: Kind) -> str | None:
+        """What a packed tensor must be stored in; None: any of floating point."""
+        if self.scheme.method == "llmcli":
+            return "U8" if kind == "codes" else "F16"
+        return None if kind == "scales" else "I32"
+
     def resident_bytes(self, kind: Kind, itemsize: int) -> int:
         """Bytes of memory that a tensor takes once loaded; `itemsize`: bytes of an activation."""
-        n_values, n_zeros = self.rows * self.columns, self.rows * self.n_groups
         if not self.fits_core:  # held dequantized
-            return n_values * itemsize if kind == "qweight" else 0
+            return self.rows * self.columns * itemsize if kind == "qweight" else 0
+        rows = padded_rows(self.rows)
+        codes = rows * padded(self.columns) * self.code_bits // 8
         return {
-            "qweight": n_values * self.code_bits // 8,
-            "qzeros": n_zeros,
-            "scales": n_zeros * itemsize,
+            "qweight": codes,
+            "codes": codes,
+            "qzeros": rows * self.n_groups,
+            "scales": rows * self.n_groups * 2,
             "g_idx": 4 * self.columns if self.scheme.act_order else 0,
         }[kind]
 
@@ -119,7 +179,27 @@ def read_scheme(settings: Settings) -> QuantScheme | None:
         return _gptq(section)
     if method == "awq":
         return _awq(section)
-    raise section.error("quant_method", f"{method!r} is not supported: only gptq and awq are")
+    if method == "llmcli":
+        return _read_own(section)
+    known = "only gptq, awq and llmcli are"
+    raise section.error("quant_method", f"{method!r} is not supported: {known}")
+
+
+def _read_own(section: Settings) -> QuantScheme:
+    """One of the schemes that `llmcli quantize` writes, to the letter."""
+    version = section.integer("version")
+    if version != VERSION:
+        raise section.error("version", f"must be {VERSION}, not {version}: a newer llmcli wrote it")
+    bits = section.integer("bits")
+    scheme = next((own for own in OWN.values() if own.bits == bits), None)
+    if scheme is None:
+        raise section.error("bits", f"must be 4 or 8 for llmcli, not {bits}")
+    settings = scheme.settings()
+    for key in ("group_size", "vocab_bits"):
+        value = section.integer(key, least=-1)
+        if value != settings[key]:
+            raise section.error(key, f"must be {settings[key]} with {bits} bits, not {value}")
+    return scheme
 
 
 def _gptq(section: Settings) -> QuantScheme:

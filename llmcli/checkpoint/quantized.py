@@ -1,13 +1,15 @@
-"""Packed integer tensors of a GPTQ or AWQ checkpoint -> the core's linear maps.
+"""Packed integer tensors of a checkpoint -> the core's linear maps.
 
-It knows how values lie in words, read off the packers of AutoGPTQ, GPTQModel and AutoAWQ (see
-`quantization`); it knows nothing of files, nor of which modules there are.
+It knows how values lie in words, read off the packers of AutoGPTQ, GPTQModel and AutoAWQ, and in
+the bytes of our own layout (see `quantization`); it knows nothing of files, nor of which modules
+there are.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from llmcli.checkpoint.quantization import WORD_BITS, Kind, Packing
@@ -26,7 +28,7 @@ class Unpacked:
     bits: int
     group: int | None
     codes: Tensor
-    zeros: Tensor
+    zeros: Tensor | None
     scales: Tensor
     order: Tensor | None
 
@@ -34,19 +36,22 @@ class Unpacked:
 def unpack(
     name: str, tensors: Mapping[Kind, Tensor], packing: Packing, dtype: torch.dtype
 ) -> Unpacked | Tensor:
-    """The whole numbers of module `name`, with scales in `dtype`; where the core cannot hold it so,
-    the dequantized matrix (rows, columns).
+    """The whole numbers of module `name`; where the core cannot hold it so, the dequantized matrix
+    (rows, columns) in `dtype`.
 
     `tensors` have the shapes that `packing` gives. Raises InvalidModelError for a group that is
     not there.
     """
     bits = packing.scheme.bits
+    if packing.scheme.method == "llmcli":
+        codes = tensors["codes"] if bits == 8 else split_nibbles(tensors["codes"], packing.columns)
+        return Unpacked(bits, packing.scheme.group_size, codes, None, tensors["scales"], None)
     if packing.scheme.method == "awq":
         codes, zeros = _unpack_awq(tensors["qweight"]), _unpack_awq(tensors["qzeros"])
     else:
         codes = unpack_words(tensors["qweight"], bits).T
         zeros = _true_zeros(unpack_words(tensors["qzeros"].T, bits), packing)
-    scales = tensors["scales"].T.to(dtype).contiguous()
+    scales = tensors["scales"].T
     runs = torch.arange(packing.columns) // packing.group_size
     group_of, order = _groups(name, tensors.get("g_idx"), packing), None
     if group_of is None or torch.equal(group_of, runs):
@@ -55,10 +60,23 @@ def unpack(
         order = torch.argsort(group_of, stable=True)
     even = order is None or torch.equal(group_of[order], runs)
     if not even or not packing.fits_core:
-        return codes.to(dtype).sub_(zeros[:, group_of]).mul_(scales[:, group_of])
+        scales = scales.float()
+        return codes.float().sub_(zeros[:, group_of]).mul_(scales[:, group_of]).to(dtype)
     whole_rows = packing.group_size >= packing.columns
     group = None if whole_rows else packing.group_size
     return Unpacked(bits, group, codes if order is None else codes[:, order], zeros, scales, order)
+
+
+def join_nibbles(codes: Tensor) -> Tensor:
+    """uint8 (rows, columns) below 16 -> (rows, columns / 2, rounded up): two to a byte, the even
+    column in its lower half."""
+    codes = F.pad(codes, (0, codes.shape[1] % 2))
+    return codes[:, ::2] | codes[:, 1::2] << 4
+
+
+def split_nibbles(packed: Tensor, columns: int) -> Tensor:
+    """The same codes apart again."""
+    return torch.stack((packed & 15, packed >> 4), dim=-1).flatten(1)[:, :columns]
 
 
 def unpack_words(words: Tensor, bits: int) -> Tensor:
@@ -116,10 +134,11 @@ def build_linear(
     packed = [part for part in parts if isinstance(part, Unpacked)]
     if len(packed) == len(parts) and all(_same_order(part, packed[0]) for part in packed):
         order = packed[0].order
+        zeros = [part.zeros for part in packed if part.zeros is not None]
         return QuantizedLinear.of(
-            torch.cat([part.codes for part in packed]).to(device),
-            torch.cat([part.scales for part in packed]).to(device),
-            torch.cat([part.zeros for part in packed]).to(device),
+            _joined([part.codes for part in packed]).to(device),
+            _joined([part.scales for part in packed]).to(device),
+            _joined(zeros).to(device) if zeros else None,
             bits=packed[0].bits,
             group=packed[0].group,
             order=None if order is None else order.to(device),
@@ -127,8 +146,13 @@ def build_linear(
         )
     plain = [part for part in parts if isinstance(part, Tensor)]
     if not packed:
-        return Linear.of(torch.cat(plain).to(device), bias)
+        return Linear.of(_joined(plain).to(device), bias)
     return JoinedLinear([build_linear([part], None, device) for part in parts], bias)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Rows of all parts; of a single one no copy is made."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def _same_order(one: Unpacked, other: Unpacked) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tokenizers import Encoding
 from tokenizers import Tokenizer as Backend
+from tokenizers.models import BPE
 
 from llmcli.checkpoint.json_file import (
     MIB,
@@ -259,6 +260,13 @@ class Tokenizer:
                 f"but the model has {self._rows} embedding rows"
             )
         return ids
+
+
+def warm_up() -> None:
+    """Use the native library once. The first use waits while another thread has the system load
+    libraries; later ones do not: what the library keeps for each thread is there by then."""
+    backend = Backend(BPE({"a": 0}, []))
+    backend.decode(backend.encode("a").ids)
 
 
 def _decoder_description(backend: Backend) -> tuple[list[str], str]:

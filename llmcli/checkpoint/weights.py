@@ -5,17 +5,21 @@ It knows nothing of how the decoder computes.
 
 import mmap
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, by_target
 from llmcli.checkpoint.quantization import Kind
 from llmcli.checkpoint.quantized import Unpacked, build_linear, unpack
 from llmcli.core.config import ModelConfig
+from llmcli.core.linear import AnyLinear, QuantizedEmbedding, QuantizedLinear
 from llmcli.core.model import Decoder
+from llmcli.core.quantize import quantize
+from llmcli.core.schemes import PackScheme
 from llmcli.errors import InvalidModelError
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -24,6 +28,7 @@ DTYPES: Mapping[str, torch.dtype] = {
     "F16": torch.float16,
     "F64": torch.float64,
     "I32": torch.int32,
+    "U8": torch.uint8,
 }
 
 
@@ -37,14 +42,18 @@ class MappedFiles:
         self._folder = folder
         self._maps: dict[str, mmap.mmap] = {}
 
-    def tensor(self, header: TensorHeader) -> Tensor:
-        """The tensor on the CPU, in the file's dtype, sharing the file's pages."""
+    def dtype(self, header: TensorHeader) -> torch.dtype:
+        """What the tensor is stored in. Raises InvalidModelError where that is not supported."""
         dtype = DTYPES.get(header.dtype)
         if dtype is None:
             raise InvalidModelError(
                 f"{header.file}: tensor {header.name} has dtype {header.dtype}, not supported here"
             )
-        buffer = self._map(header.file)
+        return dtype
+
+    def tensor(self, header: TensorHeader) -> Tensor:
+        """The tensor on the CPU, in the file's dtype, sharing the file's pages."""
+        dtype, buffer = self.dtype(header), self._map(header.file)
         count = header.nbytes // dtype.itemsize
         if header.start % dtype.itemsize == 0:
             flat = torch.frombuffer(buffer, dtype=dtype, count=count, offset=header.start)
@@ -83,7 +92,8 @@ def load_decoder(
     """A Decoder filled from the folder's weight files, ready to run.
 
     Tensors that need no fusing, no conversion and no move stay mapped: loading them costs
-    nothing until they are read. Modules with packed parts are replaced by quantized ones.
+    nothing until they are read. Modules with parts that are packed, or to be rounded, are replaced
+    by quantized ones, one after the other: no two are held plain at a time.
     `headers` and `expected` must have passed `check_tensors`. `progress` is told the bytes of the
     file done with each step.
     """
@@ -105,10 +115,18 @@ def load_decoder(
         if progress is not None:
             progress(sum(headers[part.name].nbytes for part in parts))
     for module, matrices in packed.items():
-        unpacked = _unpack_parts(files, headers, matrices, dtype)
-        linear = build_linear(unpacked, state.pop(f"{module}.bias", None), device)
-        decoder.set_submodule(module, linear)
-        state.update(linear.state_dict(prefix=f"{module}."))
+        bias = state.pop(f"{module}.bias", None)
+        scheme = matrices[0].rounding
+        if scheme is not None:
+            linear: AnyLinear = _round(files, headers, matrices, scheme, bias, device)
+        else:
+            unpacked = _unpack_parts(files, headers, matrices, dtype)
+            linear = build_linear(unpacked, bias, device)
+        quantized: nn.Module = linear
+        if module == "embed" and isinstance(linear, QuantizedLinear):
+            quantized = QuantizedEmbedding(linear, dtype)
+        decoder.set_submodule(module, quantized)
+        state.update(quantized.state_dict(prefix=f"{module}."))
         if progress is not None:
             progress(sum(headers[tensor.name].nbytes for tensor in matrices))
     decoder.load_state_dict(state, strict=True, assign=True)
@@ -141,6 +159,22 @@ def _fill(
         filled[part.row : part.row + mapped.shape[0]] = mapped
         files.release(headers[part.name])
     return filled
+
+
+def _round(
+    files: MappedFiles,
+    headers: Mapping[str, TensorHeader],
+    parts: Sequence[Expected],
+    scheme: PackScheme,
+    bias: Tensor | None,
+    device: torch.device,
+) -> QuantizedLinear:
+    """A module's matrix, rounded from the numbers of the file, whatever is computed in."""
+    stored = reduce(torch.promote_types, {files.dtype(headers[part.name]) for part in parts})
+    linear = quantize(_fill(files, headers, parts, stored, device), scheme, bias)
+    for part in parts:
+        files.release(headers[part.name])
+    return linear
 
 
 def _module(tensor: Expected) -> str:

@@ -5,12 +5,15 @@ It knows nothing of what the commands do; each registers itself from its own mod
 
 import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
-from llmcli.cli import bench, chat, download, generate, inspect, models, tokenize
+from llmcli.cli import bench, chat, download, generate, inspect, models, quantize, tokenize
 from llmcli.cli.interrupts import INTERRUPTED
 from llmcli.cli.output import Output, set_up_streams
+from llmcli.engine import torch_import
 from llmcli.errors import LlmcliError, OutOfMemoryError
 
 app = typer.Typer(
@@ -22,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (chat, generate, inspect, bench, download, models, tokenize):
+for module in (chat, generate, inspect, bench, quantize, download, models, tokenize):
     module.register(app)
 
 
@@ -43,10 +46,25 @@ def root(
     """Talk to a local language model, see what is in its files, and measure it."""
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code (see `llmcli.errors`)."""
     set_up_streams()
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+    except Exception:  # noqa: BLE001 (unforeseen, or with --debug: shown as Python would)
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process: at once where torch is there or on its way, see `torch_import.begun`."""
+    if not torch_import.begun():
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -151,7 +151,7 @@ def _converse(turns: Turns, *, keep_history: bool) -> None:
     from llmcli.cli.slash import answer
 
     output, model = turns.output, turns.conversation.model
-    scheme = model.description.scheme
+    scheme = model.scheme
     device, dtype = model.decoder.device, str(model.decoder.dtype).removeprefix("torch.")
     kind = dtype if scheme is None else f"{scheme.label}, {dtype}"
     output.notice(f"{model.name} · {kind} on {device} · context {model.context:,} tokens")

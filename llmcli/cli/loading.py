@@ -3,14 +3,25 @@
 It knows the options that say which model and where to run it, and nothing of prompts.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmcli.cli.find_model import find_model
 from llmcli.cli.interrupts import interruptible
-from llmcli.cli.options import ContextSize, Device, Dtype, Offline, Revision, Threads
+from llmcli.cli.options import (
+    ContextSize,
+    Device,
+    Dtype,
+    Offline,
+    QuantOption,
+    Revision,
+    Threads,
+)
 from llmcli.cli.output import Output
+from llmcli.engine import torch_import
 
 if TYPE_CHECKING:
     from llmcli.engine.folder import CheckedFolder
@@ -23,6 +34,7 @@ class LoadFlags:
 
     device: Device = "auto"
     dtype: Dtype = "auto"
+    quant: QuantOption = "none"
     threads: Threads = None
     ctx_size: ContextSize = None
     revision: Revision = None
@@ -32,14 +44,15 @@ class LoadFlags:
 def find(
     name: str | None, flags: LoadFlags, output: Output, *, template_file: Path | None = None
 ) -> "CheckedFolder":
-    """The model's folder, downloaded if need be, and checked; torch is not imported.
+    """The model's folder, downloaded if need be, and checked, while torch is being imported.
 
     `template_file` is a chat template to use instead of the folder's own.
     """
     from llmcli.engine.folder import check_folder
 
     source = find_model(name, output, revision=flags.revision, offline=flags.offline)
-    checked = check_folder(source, template_file)
+    torch_import.begin()  # it needs no answer from the checks, nor they from it
+    checked = check_folder(source, template_file).rounded_to(flags.quant)
     if checked.unclaimed:
         first, count = checked.unclaimed[0], len(checked.unclaimed)
         what = f"{first} is" if count == 1 else f"{first} and {count - 1} more are"
@@ -49,19 +62,10 @@ def find(
 
 def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
     """The model, ready to run."""
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    console = output.console(stderr=True)
-    hidden = output.quiet or not output.stderr.isatty() or console.is_dumb_terminal
-    with (
-        interruptible(),
-        Progress(*columns, console=console, transient=True, disable=hidden) as bar,
-    ):
-        n_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
-        task = bar.add_task("loading the model", total=n_bytes)
-
-        from llmcli.engine import session  # torch, which takes its time: under the bar
+    n_bytes = sum(checked.headers[tensor.name].nbytes for tensor in checked.expected)
+    with interruptible(), progress_bar(output, "loading the model", n_bytes) as progress:
+        torch_import.wait()  # which takes its time: under the bar
+        from llmcli.engine import session
 
         return session.load(
             checked,
@@ -69,5 +73,18 @@ def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
             dtype=flags.dtype,
             threads=flags.threads,
             context=flags.ctx_size,
-            progress=lambda count: bar.advance(task, count),
+            progress=progress,
         )
+
+
+@contextmanager
+def progress_bar(output: Output, doing: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, moved by what the block tells; hidden where nobody would see it."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    console = output.console(stderr=True)
+    hidden = output.quiet or not output.stderr.isatty() or console.is_dumb_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
+from llmcli.checkpoint.quantization import Quant
+
 MOST_THREADS = 1024  # far more than help; some thread libraries crash on absurd numbers
 
 
@@ -54,7 +56,15 @@ Dtype = Annotated[
     typer.Option(
         "--dtype",
         metavar="auto|fp32|bf16|fp16",
-        help="auto: the checkpoint's own where the device computes it natively, else fp32.",
+        help="auto: the checkpoint's own where the device is fast in it, else fp32.",
+    ),
+]
+QuantOption = Annotated[
+    Quant,
+    typer.Option(
+        "--quant",
+        "--quantize",
+        help="Round the weights while loading: to 8 bits by rows, or to 4 bits in groups of 32.",
     ),
 ]
 Threads = Annotated[

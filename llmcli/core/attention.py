@@ -83,7 +83,7 @@ class Attention(nn.Module):
         """x (B, T, d_model) -> (B, T, d_model)."""
         qkv = self.qkv(x)
         if cache is not None and tap is None and ops.can_attend(qkv, self.d_head):
-            return cast(Tensor, self.out(self._decode(qkv, rotate, sight, cache)))
+            return cast(Tensor, self.out(self._mix_natively(qkv, rotate, sight, cache)))
         name = f"blocks.{self.index}.attn"
         q, k, v = qkv.split(self.widths, dim=-1)
         if self.norm_all:
@@ -102,14 +102,16 @@ class Attention(nn.Module):
         z = point(tap, f"{name}.z", z.transpose(1, 2))  # (B, T, H, D)
         return cast(Tensor, self.out(z.flatten(2)))
 
-    def _decode(self, qkv: Tensor, rotate: Rotation | None, sight: Sight, cache: KVCache) -> Tensor:
-        """One token's heads (1, 1, H * D), by the native kernel."""
-        q, k, v = torch.split(qkv[0, 0], self.widths)
+    def _mix_natively(
+        self, qkv: Tensor, rotate: Rotation | None, sight: Sight, cache: KVCache
+    ) -> Tensor:
+        """All heads side by side, (1, T, H * D), by the native kernel."""
+        q, k, v = torch.split(qkv[0], self.widths, dim=-1)
         if self.normed and self.norm_all:
-            q, k = self.q_norm(q), self.k_norm(k)
+            q, k = self.q_norm(q.contiguous()), self.k_norm(k.contiguous())
         elif self.normed:
-            q = self.q_norm(q.view(-1, self.d_head))
-            k = self.k_norm(k.view(-1, self.d_head))
+            q = self.q_norm(q.contiguous().view(-1, self.d_head)).view(q.shape)
+            k = self.k_norm(k.contiguous().view(-1, self.d_head)).view(k.shape)
         return ops.attend(
             q,
             k,

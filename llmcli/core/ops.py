@@ -82,7 +82,7 @@ def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype | None = None
 ) -> Tensor:
     """x W^T + b: x (..., in), weight (out, in) -> (..., out), in `dtype` or x's own."""
-    rows = _few_rows(x)
+    rows = _native_rows(x)
     if rows and weight.dtype in _KINDS:
         n_out, n_in = weight.shape
         y = torch.empty((*x.shape[:-1], n_out), dtype=dtype or x.dtype)
@@ -108,7 +108,7 @@ def linear(
 
 def packed_linear(x: Tensor, matrix: "QuantizedLinear", dtype: torch.dtype | None) -> Tensor:
     """The same by a quantized matrix, its columns in held order."""
-    rows, bias = _few_rows(x), matrix.bias
+    rows, bias = _native_rows(x), matrix.bias
     if not rows:
         return _by_blocks(x, matrix, bias, dtype)
     y = torch.empty((*x.shape[:-1], matrix.out_features), dtype=dtype or x.dtype)
@@ -252,10 +252,8 @@ def gather(x: Tensor, order: Tensor) -> Tensor:
 
 
 def can_attend(qkv: Tensor, d_head: int) -> bool:
-    """Whether `attend` takes queries, keys and values of this dtype, device and width."""
-    return (
-        d_head <= _WIDEST_HEAD and qkv.shape[0] == 1 and qkv.shape[1] == 1 and _runs_natively(qkv)
-    )
+    """Whether `attend` takes queries, keys and values (B, T, widths) of this kind."""
+    return d_head <= _WIDEST_HEAD and qkv.shape[0] == 1 and _native_rows(qkv) > 0
 
 
 def attend(
@@ -271,29 +269,34 @@ def attend(
     scale: float,
     softcap: float | None,
 ) -> Tensor:
-    """One token's attention: rotate q and k, write k and v to the cache, mix the values.
+    """Causal attention: rotate q and k, write k and v to the cache, mix the values.
 
-    q (..., H * D) and k, v (..., K * D) not yet rotated, each contiguous; cosines and sines (1,
-    dim) in fp32; the token stands at position `cache.length` -> (1, 1, H * D).
+    q (T, H * D) and k, v (T, K * D) not yet rotated, each row contiguous; cosines and sines (T,
+    dim) in fp32; the first token stands at position `cache.length` -> (1, T, H * D).
     """
-    table = cache.reserve(1)
-    z = torch.empty((1, 1, q.numel()), dtype=q.dtype)
+    count, d_q = q.shape
+    table = cache.reserve(count)
+    z = torch.empty((1, count, d_q), dtype=q.dtype)
     _native.attend(
         q.data_ptr(),
         k.data_ptr(),
         v.data_ptr(),
         _KINDS[q.dtype],
-        q.numel() // cache.d_head,
-        k.numel() // cache.d_head,
+        d_q // cache.d_head,
+        k.shape[1] // cache.d_head,
         cache.d_head,
         0 if cosines is None else cosines.data_ptr(),
         0 if sines is None else sines.data_ptr(),
-        0 if cosines is None else cosines.numel(),
+        0 if cosines is None else cosines.shape[1],
         layer,
         window or 0,
         z.data_ptr(),
         table.data_ptr(),
         cache.length,
+        count,
+        q.stride(0),
+        k.stride(0),
+        v.stride(0),
         scale,
         softcap or 0.0,
     )
@@ -364,9 +367,10 @@ def _emulated(x: Tensor) -> bool:
     )
 
 
-def _few_rows(x: Tensor) -> int:
-    """How many rows x has, where they are for the native kernels; else 0."""
+def _native_rows(x: Tensor) -> int:
+    """How many rows x has, where they are for the native kernels; else 0. Many rows are torch's
+    where the CPU has matrix instructions for their numbers, which the kernels do not use."""
     if not _runs_natively(x):
         return 0
     rows = x.numel() // x.shape[-1]
-    return rows if rows <= FEW else 0
+    return rows if rows <= FEW or x.dtype == torch.float32 or _emulated(x) else 0

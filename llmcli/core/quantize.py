@@ -3,9 +3,6 @@
 It knows nothing of models: which matrices are quantized, and when, is for who loads them.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,20 +10,8 @@ from torch import Tensor
 from llmcli.core import ops
 from llmcli.core.linear import QuantizedLinear
 from llmcli.core.packing import pack_codes, pack_groups, row_blocks
-
-Name = Literal["int8", "int4"]
-
-
-@dataclass(frozen=True)
-class PackScheme:
-    """How a matrix is rounded: codes of `bits`, a scale for every `group` columns of a row (None:
-    for the row), the zero point in the middle."""
-
-    bits: int
-    group: int | None
-
-
-SCHEMES: dict[Name, PackScheme] = {"int8": PackScheme(8, None), "int4": PackScheme(4, 32)}
+from llmcli.core.schemes import PackScheme
+from llmcli.core.tiles import TILE, padded, padded_rows
 
 # Scales that are tried for a group of 4 bits, as parts of the one that uses the range to its end:
 # clipping the largest number a little is often worth the finer steps for all others.
@@ -34,15 +19,30 @@ _SHRINKS = (1.0, 0.92, 0.84, 0.76)
 
 
 def quantize(weight: Tensor, scheme: PackScheme, bias: Tensor | None = None) -> QuantizedLinear:
-    """The linear map by `weight` (out, in), rounded."""
+    """The linear map by `weight` (out, in), rounded. Rows do not look at each other: a part of
+    them becomes what it becomes within the whole."""
+    rows, columns = weight.shape
+    tiles, bits = padded_rows(rows) // TILE, scheme.bits
+    runs, groups = padded(columns) * bits // 32, -(-columns // (scheme.group or columns))
+    codes = torch.empty((tiles, runs, TILE), dtype=torch.int32, device=weight.device)
+    scales = torch.empty((tiles, groups, TILE), dtype=torch.float16, device=weight.device)
+    for part in row_blocks(rows, columns):
+        block = slice(part.start // TILE, -(-part.stop // TILE))
+        codes[block], scales[block] = _round_block(weight[part], scheme)
+    return QuantizedLinear(
+        codes, scales, shape=weight.shape, bits=bits, group=scheme.group, bias=bias
+    )
+
+
+def _round_block(weight: Tensor, scheme: PackScheme) -> tuple[Tensor, Tensor]:
+    """Codes and scales as `packing` lays them."""
+    if weight.dtype != torch.bfloat16:
+        weight = weight.float()
     packed = ops.quantize_natively(weight, scheme.bits, scheme.group)
     if packed is None:
-        parts = [_round(weight[part].float(), scheme) for part in row_blocks(*weight.shape)]
-        codes, scales = (torch.cat(kind) for kind in zip(*parts, strict=True))
+        codes, scales = _round(weight.float(), scheme)
         packed = pack_codes(codes, scheme.bits), pack_groups(scales)
-    return QuantizedLinear(
-        *packed, shape=weight.shape, bits=scheme.bits, group=scheme.group, bias=bias
-    )
+    return packed
 
 
 def _round(weight: Tensor, scheme: PackScheme) -> tuple[Tensor, Tensor]:

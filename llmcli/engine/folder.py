@@ -1,25 +1,27 @@
-"""A model folder, checked: everything that can be wrong is found before torch is imported.
+"""A model folder, checked: everything that can be wrong is found without torch.
 
 The order is cheapest first: config, headers, shapes, tokenizer, template. It loads no weights.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llmcli.checkpoint.config_json import ModelDescription, read_description
 from llmcli.checkpoint.headers import TensorHeader, read_folder
-from llmcli.checkpoint.layout import Expected, check_tensors
+from llmcli.checkpoint.layout import Expected, check_tensors, rounded
+from llmcli.checkpoint.quantization import OWN, Quant, QuantScheme
 from llmcli.checkpoint.store import Source
 from llmcli.checkpoint.template import ChatTemplate, stop_ids
 from llmcli.checkpoint.tokenizer import Tokenizer
-from llmcli.errors import InvalidModelError
+from llmcli.errors import InvalidModelError, UsageError
 
 
 @dataclass(frozen=True)
 class CheckedFolder:
     """A folder whose parts agree with each other. `unclaimed` names tensors that the family does
-    not know; they are ignored, and the user should be told."""
+    not know; they are ignored, and the user should be told. `scheme` is how the matrices lie in
+    memory once loaded: as the file packs them, or as they are rounded then."""
 
     name: str
     folder: Path
@@ -30,6 +32,21 @@ class CheckedFolder:
     tokenizer: Tokenizer
     template: ChatTemplate | None
     stop_ids: frozenset[int]
+    scheme: QuantScheme | None
+
+    def rounded_to(self, quant: Quant) -> "CheckedFolder":
+        """The same folder, with its matrices to be rounded when they are loaded. Raises UsageError
+        where they are packed already."""
+        if quant == "none":
+            return self
+        if self.description.scheme is not None:
+            raise UsageError(
+                f"{self.name} is quantized already ({self.description.scheme.label}): "
+                "--quant is for plain models"
+            )
+        scheme, tied = OWN[quant], self.description.config.tied
+        expected = [rounded(tensor, scheme, tied=tied) for tensor in self.expected]
+        return replace(self, scheme=scheme, expected=expected)
 
 
 def check_folder(source: Source, template_file: Path | None = None) -> CheckedFolder:
@@ -59,4 +76,5 @@ def check_folder(source: Source, template_file: Path | None = None) -> CheckedFo
         tokenizer=tokenizer,
         template=template,
         stop_ids=stop_ids(source.folder, tokenizer, template),
+        scheme=description.scheme,
     )

@@ -4,14 +4,15 @@ It knows devices and sizes, and nothing of what is computed.
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from llmcli.checkpoint.layout import by_target
-from llmcli.core import cpu
+from llmcli.checkpoint.layout import Expected, by_target
+from llmcli.checkpoint.quantization import OWN
+from llmcli.core import cpu, ops
 from llmcli.engine.folder import CheckedFolder
 from llmcli.errors import OutOfMemoryError, UsageError
 
@@ -47,48 +48,67 @@ def choose_threads(asked: int | None, n_parameters: int) -> int:
 
 
 def choose_dtype(name: str, stored: str, device: torch.device) -> torch.dtype:
-    """`auto` is the `stored` dtype ("BF16", ...) where the device computes in it natively."""
+    """`auto` is the `stored` dtype ("BF16", ...) where the device is fast in it, else fp32."""
     if name == "auto":
         own = _STORED.get(stored, "fp32")
-        return DTYPES[own] if own in native_dtypes(device) else torch.float32
+        return DTYPES[own] if own in fast_dtypes(device) else torch.float32
     if name not in DTYPES:
         raise UsageError(f"--dtype must be auto, {', '.join(DTYPES)}, not {name!r}")
     return DTYPES[name]
 
 
-def native_dtypes(device: torch.device) -> frozenset[str]:
-    """The dtypes in which the device has arithmetic of its own; others are emulated, slowly."""
+def fast_dtypes(device: torch.device) -> frozenset[str]:
+    """The dtypes in which nothing is lost against fp32: the device has arithmetic of its own, or,
+    on the CPU, kernels of ours read them and compute in fp32."""
     if device.type == "cuda":
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return frozenset({"fp32", "fp16", "bf16"} if bf16 else {"fp32", "fp16"})
-    return cpu.native_dtypes()
+    return cpu.native_dtypes() | ({"bf16"} if ops.kernels() != "torch" else set())
 
 
 def refuse_if_too_large(checked: CheckedFolder, dtype: torch.dtype, device: torch.device) -> None:
     """Raises OutOfMemoryError, with the numbers, where the weights alone do not fit."""
-    needed = sum(tensor.resident_bytes(dtype.itemsize) for tensor in checked.expected)
-    needed += _scratch_bytes(checked, dtype.itemsize)
+    needed = _needed_bytes(checked, dtype)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory_bytes()
     if free is not None and needed > free:
-        scheme = checked.description.scheme
+        scheme = checked.scheme
         kind = str(dtype).removeprefix("torch.") if scheme is None else scheme.label
-        dense = scheme is None and dtype == torch.float32
-        smaller = "try --dtype bf16" if dense else "try a smaller model"
         raise OutOfMemoryError(
             f"{checked.name}: the weights take {needed / GIB:.1f} GiB in {kind}, "
             f"and {free / GIB:.1f} GiB are free on {device}",
-            hint=smaller,
+            hint=_way_out(checked, dtype, free),
         )
 
 
-def _scratch_bytes(checked: CheckedFolder, itemsize: int) -> int:
-    """What the largest packed matrix takes while it is dequantized: its codes, one a byte, beside
-    the numbers that they become."""
-    largest = 0
-    for parts in by_target(checked.expected).values():
-        packed = [part.packing for part in parts if part.packing is not None]
-        largest = max(largest, sum(packing.rows * packing.columns for packing in packed))
-    return largest * (itemsize + 1)
+def _way_out(checked: CheckedFolder, dtype: torch.dtype, free: int) -> str:
+    """The least change that would make it fit."""
+    half = torch.bfloat16
+    if checked.scheme is None and dtype == torch.float32 and _needed_bytes(checked, half) <= free:
+        return "try --dtype bf16"
+    if checked.description.scheme is None:
+        for quant, scheme in OWN.items():
+            if scheme != checked.scheme and _needed_bytes(checked.rounded_to(quant), dtype) <= free:
+                return f"try --quant {quant}"
+    return "try a smaller model"
+
+
+def _needed_bytes(checked: CheckedFolder, dtype: torch.dtype) -> int:
+    """All weights, and what the module that takes most takes besides while it is loaded."""
+    resident = sum(tensor.resident_bytes(dtype.itemsize) for tensor in checked.expected)
+    groups = by_target(checked.expected).values()
+    return resident + max(
+        sum(_scratch_bytes(checked, part, parts) for part in parts) for parts in groups
+    )
+
+
+def _scratch_bytes(checked: CheckedFolder, tensor: Expected, parts: Sequence[Expected]) -> int:
+    if tensor.packing is None:
+        return 0
+    if tensor.rounding is None:
+        return tensor.packing.scratch_bytes
+    # A matrix that lies in the file as it is computed with needs no copy to be rounded.
+    copied = len(parts) > 1 or tensor.transposed
+    return checked.headers[tensor.name].nbytes if copied else 0
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a prompt must be for a model to answer it; known before torch is imported.
+"""What a prompt must be for a model to answer it; known without torch.
 
 It knows numbers of tokens, and nothing of what they mean.
 """

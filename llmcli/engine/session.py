@@ -12,6 +12,7 @@ import torch
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.layout import count_parameters
+from llmcli.checkpoint.quantization import QuantScheme
 from llmcli.checkpoint.template import ChatTemplate
 from llmcli.checkpoint.tokenizer import Tokenizer
 from llmcli.checkpoint.weights import load_decoder
@@ -34,12 +35,14 @@ from llmcli.errors import UsageError
 class Model:
     """A decoder with the tokenizer, chat template and stop ids that belong to it.
 
-    `n_parameters` counts each parameter once, and a packed matrix for what it stands for.
+    `n_parameters` counts each parameter once, and a packed matrix for what it stands for; `scheme`
+    is how the packed ones lie in memory, None where there are none.
     """
 
     name: str
     folder: Path
     description: ModelDescription
+    scheme: QuantScheme | None
     decoder: Decoder
     tokenizer: Tokenizer
     template: ChatTemplate | None
@@ -93,7 +96,7 @@ def load(
 ) -> Model:
     """Load a folder that has passed `check_folder`.
 
-    `dtype` "auto" is the checkpoint's own where the device computes in it natively, else fp32;
+    `dtype` "auto" is the checkpoint's own where the device is fast in it, else fp32;
     `threads` is torch's, for the whole process. Raises UsageError for a device or context that
     cannot be, OutOfMemoryError before anything is allocated, or where it turns out on the way.
     """
@@ -103,7 +106,8 @@ def load(
     n_parameters = count_parameters(checked.description.family, config)
     use_threads(choose_threads(threads, n_parameters))
     where = choose_device(device)
-    kind = choose_dtype(dtype, checked.headers[checked.expected[0].name].dtype, where)
+    plain = next(tensor for tensor in checked.expected if tensor.kind is None)
+    kind = choose_dtype(dtype, checked.headers[plain.name].dtype, where)
     refuse_if_too_large(checked, kind, where)
     decoder = load_decoder(
         checked.folder,
@@ -118,6 +122,7 @@ def load(
         name=checked.name,
         folder=checked.folder,
         description=checked.description,
+        scheme=checked.scheme,
         decoder=decoder,
         tokenizer=checked.tokenizer,
         template=checked.template,

@@ -157,7 +157,7 @@ def _report(
     return Inspection(
         model=source.name,
         family=None if description is None else description.family.model_type,
-        dtype=_main_dtype(tensors),
+        dtype=_main_dtype(tensors, scheme),
         quantization=scheme,
         quantized=None if scheme is None else scheme.label,
         context=None if config is None else config.context,
@@ -225,10 +225,11 @@ def _reused(
     return (Reused(head, "W_unembed", embedding),)
 
 
-def _main_dtype(tensors: tuple[StoredTensor, ...]) -> str | None:
+def _main_dtype(tensors: tuple[StoredTensor, ...], scheme: QuantScheme | None) -> str | None:
     counts: dict[str, int] = {}
     for tensor in tensors:
-        if tensor.parameter_shape != tensor.shape:
+        packed = scheme is not None and tensor.dtype in ("I32", "U8")
+        if packed or tensor.parameter_shape != tensor.shape:
             continue
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.parameters
     if not counts:

@@ -7,7 +7,7 @@ import pytest
 from packed import awq, gptq
 
 from llmcli.checkpoint.config_json import describe
-from llmcli.checkpoint.quantization import Packing, QuantScheme
+from llmcli.checkpoint.quantization import OWN, Packing, QuantScheme
 from llmcli.errors import InvalidModelError
 
 FILE = Path("folder/config.json")
@@ -51,6 +51,28 @@ def test_awq_as_published() -> None:
     found = scheme(published)
     assert found == QuantScheme("awq", 4, 128, symmetric=False, act_order=False, zero_offset=0)
     assert found.label == "awq 4 bit, groups of 128"
+
+
+def own(bits: Any = 4, **more: Any) -> dict[str, Any]:
+    settings = {"version": 1, "bits": bits, "group_size": 32, "vocab_bits": 8}
+    return {"quant_method": "llmcli", **settings, **more}
+
+
+def test_what_we_write_ourselves() -> None:
+    int4, int8 = scheme(own()), scheme(own(8, group_size=-1))
+    assert (int4, int8) == (OWN["int4"], OWN["int8"])
+    assert int4 is not None and int4.settings() == own()
+    assert int8 is not None and int8.settings() == own(8, group_size=-1)
+    assert int4.label == "int4, groups of 32, vocabulary int8"
+    assert int8.label == "int8, whole rows"
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_which_matrices_a_scheme_of_ours_rounds(tied: bool) -> None:
+    components = ("embeddings", "positions", "attention", "mlp", "norms", "lm_head")
+    found = {name: OWN["int4"].of_component(name, tied=tied) for name in components}
+    rounded = {name: how.bits for name, how in found.items() if how is not None}
+    assert rounded == {"attention": 4, "mlp": 4, "embeddings" if tied else "lm_head": 8}
 
 
 @pytest.mark.parametrize(
@@ -109,6 +131,18 @@ def test_modules_left_plain_are_seen_in_the_files() -> None:
         (awq(version=None, format="gemv_fast"), "quantization_config.format 'gemv_fast'"),
         (awq(zero_point=False), "quantization_config.zero_point false"),
         (awq(backend="llm-awq"), "quantization_config.backend 'llm-awq'"),
+        (own(version=2), "quantization_config.version must be 1, not 2: a newer llmcli"),
+        (own(version=0), "quantization_config.version must be from 1"),
+        (own(version="1"), "quantization_config.version must be a whole number"),
+        ({"quant_method": "llmcli", "bits": 4}, "quantization_config.version is missing"),
+        (own(3), "quantization_config.bits must be 4 or 8 for llmcli, not 3"),
+        (own("4"), "quantization_config.bits must be a whole number"),
+        (own(8), "quantization_config.group_size must be -1 with 8 bits, not 32"),
+        (own(group_size=64), "quantization_config.group_size must be 32 with 4 bits, not 64"),
+        (own(group_size=-1), "quantization_config.group_size must be 32 with 4 bits, not -1"),
+        (own(group_size=0), "quantization_config.group_size must be 32 with 4 bits, not 0"),
+        (own(group_size=None), "quantization_config.group_size must be a whole number"),
+        (own(vocab_bits=4), "quantization_config.vocab_bits must be 8 with 4 bits, not 4"),
         ({"bits": 4}, "quantization_config.quant_method 'an unnamed method'"),
         ({"quant_method": 4}, "quantization_config.quant_method must be a text"),
         ([], "quantization_config must be an object"),
@@ -151,7 +185,14 @@ def test_resident_bytes_count_what_the_core_holds() -> None:
     packing = Packing(ordered, 64, 96)
     sizes = {kind: packing.resident_bytes(kind, 2) for kind in packing.shapes()}
     assert sizes == {"qweight": 64 * 96 // 2, "qzeros": 192, "scales": 384, "g_idx": 384}
-    uneven = Packing(ordered, 64, 112)  # the last group is short: held dequantized
-    assert not uneven.fits_core
-    assert uneven.resident_bytes("qweight", 2) == 64 * 112 * 2
-    assert uneven.resident_bytes("scales", 2) == 0
+    # Whole tiles of 16 rows and groups of 32 columns are held, whatever is in them.
+    uneven = Packing(ordered, 70, 112)
+    assert uneven.fits_core
+    sizes = {kind: uneven.resident_bytes(kind, 2) for kind in sizes}
+    assert sizes == {"qweight": 80 * 128 // 2, "qzeros": 320, "scales": 640, "g_idx": 448}
+    narrow = scheme(gptq(3, 48))
+    assert narrow is not None
+    plain = Packing(narrow, 64, 96)  # no whole runs of 32 columns: held dequantized
+    assert not plain.fits_core
+    assert plain.resident_bytes("qweight", 2) == 64 * 96 * 2
+    assert plain.resident_bytes("scales", 2) == 0

@@ -203,9 +203,11 @@ def test_an_interrupt_ends_with_130(bench, monkeypatch):
     assert bench(*SHORT, code=130) == ""
 
 
-def test_usage_errors_cost_no_torch(folder):
+def test_usage_errors_do_not_wait_for_torch(folder):
     code = (
-        "import sys; from llmcli.cli.app import run; "
+        "import sys, threading; from llmcli.cli.app import run; "
+        "from llmcli.engine import torch_import; "
+        "torch_import.import_torch = threading.Event().wait; "  # it never ends
         f"code = run(['bench', {folder!r}, '-p', '4000']); "
         "sys.exit(10 + code if 'torch' in sys.modules else code)"
     )

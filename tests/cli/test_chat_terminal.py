@@ -107,6 +107,13 @@ def terminal(folder, tmp_path):
         each.close()
 
 
+def test_the_first_line_says_what_runs(terminal):
+    chat = terminal("--quant", "int4", "--device", "cpu")
+    chat.wait_for(r"int4, groups of 32, vocabulary int8, float32 on cpu · context 100,000 tokens")
+    chat.wait_for(PROMPT)
+    assert chat.leave() == 0
+
+
 def test_ctrl_c_keeps_the_partial_answer_and_ctrl_d_leaves(terminal, tmp_path):
     chat = terminal()
     chat.wait_for(PROMPT)

@@ -57,7 +57,7 @@ def numbers(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> T
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_in", WIDTHS)
 @pytest.mark.parametrize("n_out", [1, 5, 16, 300])
-@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("rows", [1, 3, 25])
 def test_linear(native: None, dtype: torch.dtype, n_in: int, n_out: int, rows: int) -> None:
     x, weight = numbers(1, rows, n_in, dtype=dtype), numbers(n_out, n_in, dtype=dtype, seed=1)
     bias = numbers(n_out, dtype=dtype) if rows == 3 else None
@@ -163,6 +163,7 @@ def attention_sizes(heads: int, kv_heads: int, width: int) -> ModelConfig:
 )
 @pytest.mark.parametrize("held", [0, 1, 127, 128, 300])
 @pytest.mark.parametrize("rotated", [0, 1, 2])
+@pytest.mark.parametrize("count", [1, 40])
 def test_attention(
     native: None,
     dtype: torch.dtype,
@@ -171,16 +172,18 @@ def test_attention(
     width: int,
     held: int,
     rotated: int,
+    count: int,
 ) -> None:
     window = 100 if rotated == 1 else None
     softcap = 5.0 if rotated == 2 else None
-    q = numbers(heads * width, dtype=dtype)
-    k, v = (numbers(kv_heads * width, dtype=dtype, seed=seed) for seed in (1, 2))
+    side_by_side = numbers(count, (heads + 2 * kv_heads) * width, dtype=dtype)
+    q, k, v = side_by_side.split([heads * width, kv_heads * width, kv_heads * width], dim=1)
     cache = KVCache(attention_sizes(heads, kv_heads, width), dtype=dtype, capacity=max(held, 1))
     past = numbers(2, 1, kv_heads, held, width, dtype=dtype)
     cache.append(0, past[0], past[1])
     cache.advance(held)
-    turn = Rotation(Rope(10000.0, width // 4 * 2), held, 1, dtype, q.device) if rotated else None
+    rope = Rope(10000.0, width // 4 * 2)
+    turn = Rotation(rope, held, count, torch.float32, q.device) if rotated else None
     z = ops.attend(
         q,
         k,
@@ -193,19 +196,23 @@ def test_attention(
         scale=0.3,
         softcap=softcap,
     )
-    cache.advance(1)
-    memory = torch.stack(cache.append(0, past[0, :, :, :0], past[1, :, :, :0]))
-    query = q.view(1, 1, heads, width)
-    query, key = (t if turn is None else turn(t) for t in (query, k.view(1, 1, kv_heads, width)))
-    assert torch.allclose(memory[0, :, :, held], key[0].float().to(dtype), rtol=2**-7, atol=2**-7)
-    assert torch.equal(memory[1, :, :, held], v.view(1, kv_heads, width))
-    first = 0 if window is None else max(held + 1 - window, 0)
-    keys, values = memory[:, 0, :, first : held + 1].double()
+    cache.advance(count)
+    keys, values = cache.append(0, past[0, :, :, :0], past[1, :, :, :0])
+    query, key = (part.float().unflatten(1, (-1, width)).unsqueeze(0) for part in (q, k))
+    query, key = (part if turn is None else turn(part) for part in (query, key))
+    assert torch.equal(keys[:, :, :held], past[0]) and torch.equal(values[:, :, :held], past[1])
+    assert torch.equal(values[0, :, held:], v.unflatten(1, (-1, width)).transpose(0, 1))
+    new_keys = keys[0, :, held:].transpose(0, 1).float()
+    assert torch.allclose(new_keys, key[0], rtol=2 * TOLERANCE[dtype], atol=1e-6)
     group = heads // kv_heads
-    scores = query[0, 0].double().view(kv_heads, group, width) @ keys.transpose(1, 2) * 0.3
-    scores = scores if softcap is None else softcap * torch.tanh(scores / softcap)
-    exact = (scores.softmax(-1) @ values).view(1, 1, -1).to(dtype)
-    assert_close(z, exact, 8 * TOLERANCE[dtype])
+    for row in {0, count // 2, count - 1}:
+        stop = held + row + 1
+        first = 0 if window is None else max(stop - window, 0)
+        seen, mixed = keys[0, :, first:stop].double(), values[0, :, first:stop].double()
+        scores = query[0, row].double().view(kv_heads, group, width) @ seen.transpose(1, 2) * 0.3
+        scores = scores if softcap is None else softcap * torch.tanh(scores / softcap)
+        exact = (scores.softmax(-1) @ mixed).flatten().to(dtype)
+        assert_close(z[0, row], exact, 8 * TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])

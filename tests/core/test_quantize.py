@@ -5,7 +5,8 @@ import torch
 
 from llmcli.core import ops
 from llmcli.core.packing import unpack_codes
-from llmcli.core.quantize import SCHEMES, Name, quantize
+from llmcli.core.quantize import quantize
+from llmcli.core.schemes import SCHEMES, Name
 
 NATIVE = ops.available_kernels()[1:]
 # Relative to the matrix, of normal numbers: the step's uniform error, 1 / sqrt(12) of it. A row of

@@ -13,8 +13,9 @@ from llmcli.core import ops
 from llmcli.core.cache import KVCache
 from llmcli.core.linear import JoinedLinear, Linear
 from llmcli.core.model import Decoder
-from llmcli.core.quantize import SCHEMES, Name, quantize
+from llmcli.core.quantize import quantize
 from llmcli.core.recorded import step
+from llmcli.core.schemes import SCHEMES, Name
 
 pytestmark = pytest.mark.skipif(ops.kernels() == "torch", reason="built without a C compiler")
 

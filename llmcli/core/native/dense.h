@@ -3,11 +3,11 @@
 /* Output rows that share each load of x. */
 enum { ROWS = 4 };
 
-/* x in fp32. For bf16 weights, blocks of 2 * LANES hold their even numbers first, then their odd
+/* x in fp32. For few rows and bf16 weights, blocks of 2 * LANES hold their even numbers first, then their odd
    ones: that is how two of them come apart when a lane of W is read as one 32-bit number. */
 static void dense_prepare(const Dense *op, float *wide)
 {
-    const long whole = op->w_kind == BF16 ? op->in / (2 * LANES) * (2 * LANES) : 0;
+    const long whole = op->w_kind == BF16 && op->n <= FEW_ROWS ? op->in / (2 * LANES) * (2 * LANES) : 0;
     for (long row = 0; row < op->n; row++, wide += op->in) {
         const long from = row * op->in;
         for (long block = 0; block < whole; block += 2 * LANES)

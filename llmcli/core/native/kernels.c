@@ -5,19 +5,25 @@
 
 #include "packed.h"
 
+#include "products.h"
+
 #include "quantize.h"
 
 #include "rows.h"
 
 #include "attention.h"
 
+#include "attention_many.h"
+
 #define TEXT_OF(name) #name
 #define TEXT(name) TEXT_OF(name)
 
 const Kernels TABLE = {
     .name = TEXT(NAME),
+    .panel = PANEL,
     .dense_prepare = dense_prepare,
     .dense = dense,
+    .multiply = multiply,
     .packed_prepare = packed_prepare,
     .packed = packed,
     .unpack = unpack,
@@ -29,6 +35,8 @@ const Kernels TABLE = {
     .survey = survey,
     .rotate = rotate,
     .narrow = narrow,
+    .widen = widen_all,
     .attend = attend,
+    .attend_crowd = attend_crowd,
     .merge = merge,
 };

@@ -13,9 +13,12 @@ typedef enum { SILU, GELU_TANH, RELU } Activation;
 /* Packed matrices: tiles of 16 output rows; columns in groups of 32, each a scale of the input. */
 enum { TILE = 16, GROUP = 32 };
 
+/* Rows of x up to which reading W costs more than computing with it. */
+enum { FEW_ROWS = 8 };
+
 /* y = x W^T + bias: x (n, in), y (n, out), W (out, in), bias (out) or null. */
 typedef struct {
-    long n, in, out;
+    long n, in, out; /* n above FEW_ROWS: multiply is to be run, else dense */
     const void *x, *w, *bias;
     void *y;
     Kind x_kind, w_kind, bias_kind, y_kind;
@@ -101,10 +104,30 @@ typedef struct {
     float *parts;   /* per head and chunk: largest score, sum of weights, weighted sum of values */
 } Attend;
 
+/* n tokens from `position` on, of one KV head: `group` query heads each, of `heads` side by side. */
+typedef struct {
+    long n, group, heads, width, position, window; /* window 0: all positions are seen */
+    const float *q, *keys, *values;
+    void *z;
+    Kind z_kind;
+    float softcap;
+} Crowd;
+
+enum { CROWD_CHUNK = 128 };
+
+/* Numbers of memory that attend_crowd works in. */
+static inline long crowd_room(long n_queries, long width)
+{
+    return width * CROWD_CHUNK + n_queries * (CROWD_CHUNK + width + 2);
+}
+
 typedef struct {
     const char *name;
+    long panel; /* output rows that the kernels for many rows of x take at a time */
     void (*dense_prepare)(const Dense *op, float *wide);
     void (*dense)(const Dense *op, long first, long last);
+    void (*multiply)(const Dense *op, const Packed *packed, long panel, long first, long last,
+                     float *room);
     void (*packed_prepare)(const Packed *op, int16_t *steps, float *step, int32_t *sums);
     void (*packed)(const Packed *op, long first_tile, long last_tile);
     void (*unpack)(const Packed *op, long first_tile, long last_tile, void *to, Kind kind);
@@ -117,7 +140,9 @@ typedef struct {
     void (*rotate)(const void *x, Kind kind, long width, long rotated, const float *cos,
                    const float *sin, float scale, float *to);
     void (*narrow)(const float *x, long n, void *to, Kind kind);
+    void (*widen)(const void *x, long n, Kind kind, float *to);
     void (*attend)(const Attend *op, long kv_head, long chunk);
+    void (*attend_crowd)(const Crowd *op, float *room);
     void (*merge)(const Attend *op, void *z, Kind kind);
 } Kernels;
 

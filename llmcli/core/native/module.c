@@ -170,15 +170,16 @@ static PyObject *gather(PyObject *self, PyObject *const *given, Py_ssize_t n)
 static PyObject *attend(PyObject *self, PyObject *const *given, Py_ssize_t n)
 {
     (void)self;
-    long long a[15];
+    long long a[19];
     double real[2];
-    if (!read_arguments(given, n, a, 15, real, 2))
+    if (!read_arguments(given, n, a, 19, real, 2))
         return 0;
     Operation o = {ATTEND, .attention = {
         .q = ADDRESS(a[0]), .k = ADDRESS(a[1]), .v = ADDRESS(a[2]), .kind = (Kind)a[3],
         .heads = (long)a[4], .kv_heads = (long)a[5], .width = (long)a[6], .cos = ADDRESS(a[7]),
         .sin = ADDRESS(a[8]), .rotated = (long)a[9], .layer = (long)a[10], .window = (long)a[11],
-        .z = ADDRESS(a[12]), .scale = (float)real[0], .softcap = (float)real[1]}};
+        .z = ADDRESS(a[12]), .n = (long)a[15], .q_stride = (long)a[16], .k_stride = (long)a[17],
+        .v_stride = (long)a[18], .scale = (float)real[0], .softcap = (float)real[1]}};
     return done(&o, (Moment){ADDRESS(a[13]), (long)a[14]});
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_BYTES = 32 << 10, ROWS_AT_ONCE = 4, ATTENTION_CHUNK = 128, ALIGNMENT = 64 };
+enum { CHUNK_BYTES = 32 << 10, ROWS_AT_ONCE = 4, ATTENTION_CHUNK = 128, QUERIES_PER_PIECE = 128, ALIGNMENT = 64 };
 
 const Kernels *kernels;
 
@@ -38,6 +38,41 @@ static long end_of(const Share *share, long chunk)
     return end < share->total ? end : share->total;
 }
 
+/* Many rows: a piece is a panel of outputs for some rows of x. */
+enum { ROWS_PER_PIECE = 512 };
+
+typedef struct {
+    const Dense *op;
+    const Packed *packed;
+    long blocks; /* of rows of x */
+    long room;   /* numbers, for each thread */
+    float *rooms;
+} Product;
+
+static void product_piece(void *context, long piece)
+{
+    const Product *p = context;
+    const long first = piece % p->blocks * ROWS_PER_PIECE, last = first + ROWS_PER_PIECE;
+    kernels->multiply(p->op, p->packed, piece / p->blocks, first,
+                      last < p->op->n ? last : p->op->n, p->rooms + pool_thread() * p->room);
+}
+
+static int run_product(Dense op, const Packed *packed)
+{
+    float *wide = scratch(0, sizeof(float) * (size_t)(op.n * op.in));
+    if (!wide)
+        return 0;
+    kernels->dense_prepare(&op, wide);
+    op.wide = wide;
+    Product p = {&op, packed, (op.n + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE, 0, 0};
+    p.room = op.in * kernels->panel;
+    p.rooms = scratch(1, sizeof(float) * (size_t)(p.room * pool_size()));
+    if (!p.rooms)
+        return 0;
+    pool_run(product_piece, &p, (op.out + kernels->panel - 1) / kernels->panel * p.blocks);
+    return 1;
+}
+
 static void dense_chunk(void *context, long chunk)
 {
     const Share *share = context;
@@ -46,6 +81,8 @@ static void dense_chunk(void *context, long chunk)
 
 static int run_dense(Dense op)
 {
+    if (op.n > FEW_ROWS)
+        return run_product(op, 0);
     float *wide = scratch(0, sizeof(float) * (size_t)(op.n * op.in));
     if (!wide)
         return 0;
@@ -66,6 +103,12 @@ static void packed_chunk(void *context, long chunk)
 
 static int run_packed(Packed op)
 {
+    if (op.n > FEW_ROWS) {
+        const Dense plain = {.n = op.n, .in = op.in, .out = op.out, .x = op.x, .bias = op.bias,
+                             .y = op.y, .x_kind = op.x_kind, .bias_kind = op.bias_kind,
+                             .y_kind = op.y_kind};
+        return run_product(plain, &op);
+    }
     const size_t groups = (size_t)(op.n * ((op.in + GROUP - 1) / GROUP));
     int16_t *steps = scratch(0, groups * GROUP * sizeof *steps);
     float *step = scratch(1, groups * sizeof *step);
@@ -81,50 +124,141 @@ static int run_packed(Packed op)
 }
 
 typedef struct {
-    Attend op;
-    long chunks;
-} Pieces;
+    const Attention *a;
+    const Held *held;
+    long position, chunks, rows; /* rows: of one piece */
+    float *q;                  /* (n, heads, width), rotated and scaled */
+    const void *keys, *values; /* those to attend to: the cache's, or a copy in fp32 */
+    long stride; /* numbers from one head's keys to the next one's */
+    float *rooms;
+    long room; /* numbers, for each thread */
+    float *wide;
+    Attend one; /* where there is one token */
+} Pass;
 
-static void attend_piece(void *context, long piece)
+static long bytes(Kind kind) { return kind == F32 ? 4 : 2; }
+
+/* Rotates row `row` of q and k, and writes k and v to the cache. */
+static void enter_row(void *context, long row)
 {
-    const Pieces *pieces = context;
-    kernels->attend(&pieces->op, piece / pieces->chunks, piece % pieces->chunks);
+    const Pass *p = context;
+    const Attention *a = p->a;
+    const long width = a->width, size = bytes(a->kind), stride = p->held->capacity * width;
+    const float *cos = a->cos + row * a->rotated, *sin = a->sin + row * a->rotated;
+    const char *q = (const char *)a->q + row * a->q_stride * size;
+    const char *k = (const char *)a->k + row * a->k_stride * size;
+    const char *v = (const char *)a->v + row * a->v_stride * size;
+    float *room = p->rooms + pool_thread() * p->room;
+    for (long head = 0; head < a->heads; head++)
+        kernels->rotate(q + head * width * size, a->kind, width, a->rotated, cos, sin, a->scale,
+                        p->q + (row * a->heads + head) * width);
+    for (long head = 0; head < a->kv_heads; head++) {
+        const long at = (head * stride + (p->position + row) * width) * size;
+        kernels->rotate(k + head * width * size, a->kind, width, a->rotated, cos, sin, 1.0f, room);
+        kernels->narrow(room, width, p->held->keys + at, a->kind);
+        memcpy(p->held->values + at, v + head * width * size, (size_t)(width * size));
+    }
 }
 
-/* Rotate q and k, write k and v to the cache, attend to what the query sees. */
+/* One token: the chunks of every KV head are pieces of their own. */
+static void attend_chunk(void *context, long piece)
+{
+    const Pass *p = context;
+    kernels->attend(&p->one, piece / p->chunks, piece % p->chunks);
+}
+
+/* Many tokens: a piece is some of them and a KV head. */
+static void attend_rows(void *context, long piece)
+{
+    const Pass *p = context;
+    const Attention *a = p->a;
+    const long group = a->heads / a->kv_heads, kv_head = piece % a->kv_heads;
+    const long row = piece / a->kv_heads * p->rows, head = row * a->heads + kv_head * group;
+    const Crowd crowd = {.n = row + p->rows < a->n ? p->rows : a->n - row, .group = group,
+                         .heads = a->heads, .width = a->width, .position = p->position + row,
+                         .window = a->window, .q = p->q + head * a->width,
+                         .keys = (const float *)p->keys + kv_head * p->stride,
+                         .values = (const float *)p->values + kv_head * p->stride,
+                         .z = (char *)a->z + head * a->width * bytes(a->kind), .z_kind = a->kind,
+                         .softcap = a->softcap};
+    kernels->attend_crowd(&crowd, p->rooms + pool_thread() * p->room);
+}
+
+static void widen_head(void *context, long piece)
+{
+    const Pass *p = context;
+    const long kv_heads = p->a->kv_heads, head = piece % kv_heads, n = p->stride;
+    const char *from = piece < kv_heads ? p->held->keys : p->held->values;
+    kernels->widen(from + head * p->held->capacity * p->a->width * bytes(p->a->kind), n,
+                   p->a->kind, p->wide + piece * n);
+}
+
+/* Rotate q and k, write k and v to the cache, attend to what each token sees. */
 static int run_attention(const Attention *a, Moment moment)
 {
     const Held *held = moment.held + a->layer;
-    const long width = a->width, stride = held->capacity * width, size = a->kind == F32 ? 4 : 2;
-    const long position = moment.position, unseen = a->window ? position + 1 - a->window : 0;
-    float *q = scratch(0, sizeof(float) * (size_t)(a->heads * width));
-    float *k = scratch(1, sizeof(float) * (size_t)width);
-    if (!q || !k)
+    const long width = a->width, end = moment.position + a->n;
+    Pass p = {.a = a, .held = held, .position = moment.position,
+              .keys = held->keys, .values = held->values, .stride = held->capacity * width};
+    const long group = a->heads / a->kv_heads;
+    p.rows = QUERIES_PER_PIECE / group + 1;
+    p.room = a->n == 1 ? width : crowd_room(p.rows * group, width);
+    p.q = scratch(0, sizeof(float) * (size_t)(a->n * a->heads * width));
+    p.rooms = scratch(1, sizeof(float) * (size_t)(p.room * pool_size()));
+    if (!p.q || !p.rooms)
         return 0;
-    for (long head = 0; head < a->heads; head++)
-        kernels->rotate((const char *)a->q + head * width * size, a->kind, width, a->rotated,
-                        a->cos, a->sin, a->scale, q + head * width);
-    for (long head = 0; head < a->kv_heads; head++) {
-        const long at = (head * stride + position * width) * size;
-        kernels->rotate((const char *)a->k + head * width * size, a->kind, width, a->rotated,
-                        a->cos, a->sin, 1.0f, k);
-        kernels->narrow(k, width, held->keys + at, a->kind);
-        memcpy(held->values + at, (const char *)a->v + head * width * size, (size_t)(width * size));
+    if (a->n == 1) {
+        enter_row(&p, 0);
+        const long unseen = a->window ? end - a->window : 0;
+        p.one = (Attend){.heads = a->heads, .kv_heads = a->kv_heads, .width = width,
+                         .first = unseen > 0 ? unseen : 0, .last = end, .chunk = ATTENTION_CHUNK,
+                         .stride = p.stride, .keys = p.keys, .values = p.values, .kind = a->kind,
+                         .q = p.q, .softcap = a->softcap};
+        p.chunks = (end - p.one.first + ATTENTION_CHUNK - 1) / ATTENTION_CHUNK;
+        p.one.parts = scratch(2, sizeof(float) * (size_t)(a->heads * p.chunks * (width + 2)));
+        if (!p.one.parts)
+            return 0;
+        pool_run(attend_chunk, &p, a->kv_heads * p.chunks);
+        kernels->merge(&p.one, a->z, a->kind);
+        return 1;
     }
-    Pieces pieces = {.op = {.heads = a->heads, .kv_heads = a->kv_heads, .width = width,
-                            .first = unseen > 0 ? unseen : 0, .last = position + 1,
-                            .chunk = ATTENTION_CHUNK, .stride = stride, .keys = held->keys,
-                            .values = held->values, .kind = a->kind, .q = q,
-                            .softcap = a->softcap}};
-    Attend *op = &pieces.op;
-    pieces.chunks = (op->last - op->first + op->chunk - 1) / op->chunk;
-    op->parts = scratch(2, sizeof(float) * (size_t)(a->heads * pieces.chunks * (width + 2)));
-    if (!op->parts)
-        return 0;
-    pool_run(attend_piece, &pieces, a->kv_heads * pieces.chunks);
-    kernels->merge(op, a->z, a->kind);
+    pool_run(enter_row, &p, a->n);
+    if (a->kind != F32) {
+        p.stride = end * width;
+        p.wide = scratch(2, sizeof(float) * (size_t)(2 * a->kv_heads * p.stride));
+        if (!p.wide)
+            return 0;
+        pool_run(widen_head, &p, 2 * a->kv_heads);
+        p.keys = p.wide, p.values = p.wide + a->kv_heads * p.stride;
+    }
+    pool_run(attend_rows, &p, (a->n + p.rows - 1) / p.rows * a->kv_heads);
     return 1;
 }
+
+/* Norms and activations of many rows: a piece is some of them. */
+enum { ROWS_AT_A_TIME = 16 };
+
+static void norm_piece(void *context, long piece)
+{
+    Norm part = *(const Norm *)context;
+    const long first = piece * ROWS_AT_A_TIME, rest = part.n - first;
+    const long skipped = first * part.width * bytes(part.kind);
+    part.x = (const char *)part.x + skipped, part.y = (char *)part.y + skipped;
+    part.n = rest < ROWS_AT_A_TIME ? rest : ROWS_AT_A_TIME;
+    kernels->norm(&part);
+}
+
+static void activate_piece(void *context, long piece)
+{
+    Activate part = *(const Activate *)context;
+    const long first = piece * ROWS_AT_A_TIME, rest = part.n - first;
+    const long skipped = first * part.width * bytes(part.kind);
+    part.x = (const char *)part.x + skipped * (part.gated ? 2 : 1), part.y = (char *)part.y + skipped;
+    part.n = rest < ROWS_AT_A_TIME ? rest : ROWS_AT_A_TIME;
+    kernels->activate(&part);
+}
+
+static long pieces_of(long rows) { return (rows + ROWS_AT_A_TIME - 1) / ROWS_AT_A_TIME; }
 
 int run(const Operation *o, Moment moment)
 {
@@ -136,10 +270,10 @@ int run(const Operation *o, Moment moment)
     case ATTEND:
         return run_attention(&o->attention, moment);
     case NORM:
-        kernels->norm(&o->norm);
+        pool_run(norm_piece, (void *)&o->norm, pieces_of(o->norm.n));
         return 1;
     case ACTIVATE:
-        kernels->activate(&o->activate);
+        pool_run(activate_piece, (void *)&o->activate, pieces_of(o->activate.n));
         return 1;
     case ADD:
         kernels->add(&o->add);

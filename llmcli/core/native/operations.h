@@ -16,13 +16,15 @@ typedef struct {
     long position;
 } Moment;
 
-/* One token's attention: q (heads, width), k and v (kv_heads, width) not yet rotated; z as q. */
+/* Attention of n tokens, the first of which stands at the moment's position: rows of q (heads,
+   width), k and v (kv_heads, width), not yet rotated; z (n, heads, width). */
 typedef struct {
     const void *q, *k, *v;
     void *z;
     Kind kind;
+    long n, q_stride, k_stride, v_stride; /* numbers from one row to the next */
     long heads, kv_heads, width, rotated, layer, window; /* window 0: all positions are seen */
-    const float *cos, *sin;                               /* (rotated) */
+    const float *cos, *sin;                               /* (n, rotated) */
     float scale, softcap;
 } Attention;
 

@@ -125,38 +125,36 @@ static void packed(const Packed *op, long first, long last)
         packed_bits(op, first, last, 8);
 }
 
-/* Tiles first .. last - 1 as the rows of a plain matrix (rows, in), at `to`. */
-static void unpack(const Packed *op, long first, long last, void *to, Kind kind)
+/* The numbers of one row's group. */
+static void unpack_group(const Packed *op, long row, long g, float values[GROUP])
 {
     const int per_run = op->bits == 4 ? 4 : 2, bits = (int)op->bits;
     const long groups = (op->in + GROUP - 1) / GROUP, ratio = op->group / GROUP;
     const long w_groups = (groups + ratio - 1) / ratio, runs = groups * GROUP_PAIRS / per_run;
     const uint32_t mask = bits == 4 ? 15 : 255;
-    for (long tile = first; tile < last; tile++)
-        for (long i = 0; i < TILE && tile * TILE + i < op->out; i++) {
-            const uint8_t *codes = op->codes + (tile * runs * TILE + i) * 4;
-            const long row = (tile - first) * TILE + i;
-            for (long g = 0; g < groups; g++) {
-                const long at = (tile * w_groups + g / ratio) * TILE + i;
-                uint16_t scales[LANES] = {op->scales[at]};
-                const float scale = load_half(scales)[0];
-                const float zero = op->zeros ? op->zeros[at] : (float)(1 << (bits - 1));
-                float values[GROUP];
-                for (int pair = 0; pair < GROUP_PAIRS; pair += per_run, codes += TILE * 4) {
-                    uint32_t word;
-                    memcpy(&word, codes, sizeof word);
-                    for (int p = 0; p < per_run; p++) {
-                        values[2 * (pair + p)] = (float)(word >> bits * p & mask);
-                        values[2 * (pair + p) + 1] = (float)(word >> (bits * p + 16) & mask);
-                    }
-                }
-                const long start = row * op->in + g * GROUP, rest = op->in - g * GROUP;
-                if (rest >= GROUP)
-                    for (int k = 0; k < GROUP; k += LANES)
-                        store_kind(to, start + k, (load(values + k) - zero) * scale, kind);
-                else
-                    for (long k = 0; k < rest; k++)
-                        write(to, start + k, (values[k] - zero) * scale, kind);
-            }
+    const long tile = row / TILE, i = row % TILE, at = (tile * w_groups + g / ratio) * TILE + i;
+    const uint8_t *codes = op->codes + ((tile * runs + g * GROUP_PAIRS / per_run) * TILE + i) * 4;
+    uint16_t scales[LANES] = {op->scales[at]};
+    const float scale = load_half(scales)[0];
+    const float zero = op->zeros ? op->zeros[at] : (float)(1 << (bits - 1));
+    for (int pair = 0; pair < GROUP_PAIRS; pair += per_run, codes += TILE * 4) {
+        uint32_t word;
+        memcpy(&word, codes, sizeof word);
+        for (int p = 0; p < per_run; p++) {
+            values[2 * (pair + p)] = ((float)(word >> bits * p & mask) - zero) * scale;
+            values[2 * (pair + p) + 1] = ((float)(word >> (bits * p + 16) & mask) - zero) * scale;
+        }
+    }
+}
+
+/* Tiles first .. last - 1 as the rows of a plain matrix (rows, in), at `to`. */
+static void unpack(const Packed *op, long first, long last, void *to, Kind kind)
+{
+    for (long row = first * TILE; row < last * TILE && row < op->out; row++)
+        for (long g = 0; g * GROUP < op->in; g++) {
+            float values[GROUP];
+            unpack_group(op, row, g, values);
+            for (long k = 0; k < GROUP && g * GROUP + k < op->in; k++)
+                write(to, (row - first * TILE) * op->in + g * GROUP + k, values[k], kind);
         }
 }

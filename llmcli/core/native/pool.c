@@ -35,6 +35,7 @@ static struct {
     pthread_cond_t job, done;
     pthread_t threads[MOST_THREADS];
     int n_workers;
+    uint32_t first_job; /* the one before the first that new threads work at */
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .job = PTHREAD_COND_INITIALIZER,
           .done = PTHREAD_COND_INITIALIZER};
@@ -70,9 +71,15 @@ static void work(uint32_t number)
 
 static uint32_t job_number(void) { return NUMBER(atomic_load(&pool.ticket)); }
 
-static void *worker(void *first)
+static _Thread_local int own_number;
+
+int pool_thread(void) { return own_number; }
+int pool_size(void) { return pool.n_workers + 1; }
+
+static void *worker(void *number)
 {
-    uint32_t seen = (uint32_t)(uintptr_t)first;
+    own_number = (int)(intptr_t)number;
+    uint32_t seen = pool.first_job;
     for (;;) {
         int64_t until = now_ns() + SPIN_NS;
         while (job_number() == seen && now_ns() < until)
@@ -163,9 +170,10 @@ int pool_resize(int n_threads)
     if (n_threads - 1 == pool.n_workers)
         return n_threads;
     stop_workers();
-    void *seen = (void *)(uintptr_t)job_number();
+    pool.first_job = job_number();
     while (pool.n_workers < n_threads - 1) {
-        if (pthread_create(&pool.threads[pool.n_workers], 0, worker, seen))
+        if (pthread_create(&pool.threads[pool.n_workers], 0, worker,
+                           (void *)(intptr_t)(pool.n_workers + 1)))
             break; /* the system gives no more */
         pool.n_workers++;
     }

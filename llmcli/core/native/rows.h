@@ -165,3 +165,12 @@ static void narrow(const float *x, long n, void *to, Kind kind)
     for (long i = 0; i < n; i++)
         write(to, i, x[i], kind);
 }
+
+static void widen_all(const void *x, long n, Kind kind, float *to)
+{
+    long i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(to + i, load_kind(x, i, kind));
+    for (; i < n; i++)
+        to[i] = read(x, i, kind);
+}

@@ -1,0 +1,89 @@
+"""The import of torch, which takes seconds, in a thread beside whatever comes before its first use.
+
+It knows how to begin it and how to wait for it, and nothing of what torch is used for.
+"""
+
+import gc
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Event, Thread
+
+from llmcli.errors import LlmcliError
+
+
+class _TorchImport(Thread):
+    def __init__(self) -> None:
+        super().__init__(name="import torch", daemon=True)
+        self.failure: BaseException | None = None
+        self.done = Event()
+
+    def run(self) -> None:
+        # The import makes a million objects that all stay: the collector would look at them again
+        # and again, a tenth of the time, and once more after that if they were not frozen.
+        gc.disable()
+        try:
+            import_torch()
+            gc.freeze()
+        except BaseException as error:  # noqa: BLE001 (it is raised by `wait`)
+            self.failure = error
+        finally:
+            gc.enable()
+            self.done.set()
+
+
+_started: _TorchImport | None = None
+
+
+def begin() -> None:
+    """Start the import, once for the whole process. A process that ends while it runs must not
+    wait for it: see `begun`."""
+    global _started
+    if _started is None:
+        from llmcli.checkpoint.tokenizer import warm_up  # not before a model is asked for
+
+        warm_up()
+        _started = _TorchImport()
+        _started.start()
+
+
+def begun() -> bool:
+    """Whether the import was started. The interpreter cannot be torn down while it runs (the
+    thread would be stopped inside C++), and to do so afterwards takes half a second."""
+    return _started is not None
+
+
+def wait() -> None:
+    """Until torch can be used; Ctrl+C ends the wait at once. Raises LlmcliError where torch cannot
+    be imported."""
+    begin()
+    assert _started is not None
+    _started.done.wait()
+    if (failure := _started.failure) is not None:
+        reason = (str(failure).splitlines() or [""])[0] or type(failure).__name__
+        raise LlmcliError(
+            f"torch cannot be imported: {reason}",
+            hint="it may have to be installed anew; --debug shows where it fails",
+        ) from failure
+
+
+def import_torch() -> None:
+    """torch, its native libraries first."""
+    _load_libraries()
+    import torch  # noqa: F401 (it is there from now on)
+
+
+def _load_libraries() -> None:
+    """Have the system load torch's large libraries in the order of torch itself, which then finds
+    them there. Loaded by an import, they would stop all Python threads for a third of a second;
+    called through ctypes, `dlopen` stops none. What fails here is for the import to say."""
+    spec = find_spec("torch")
+    if sys.platform != "linux" or spec is None or spec.origin is None:
+        return
+    import ctypes
+    import os
+
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+    for name, flags in (("libtorch_global_deps.so", os.RTLD_GLOBAL), ("libtorch.so", 0)):
+        dlopen(os.fsencode(Path(spec.origin).parent / "lib" / name), os.RTLD_NOW | flags)
