@@ -4,7 +4,7 @@ It knows nothing of how the figures are shown.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter_ns
 from typing import Protocol
@@ -16,6 +16,7 @@ from llmcli.bench.clock import Statistics, distinguishable, interleave, summariz
 from llmcli.bench.machine import describe
 from llmcli.bench.plan import Case, case_name
 from llmcli.bench.report import BenchTest, Comparison, Difference, HeldCache, Report, Setting
+from llmcli.core.recorded import kernels
 from llmcli.core.sampling import Sampler
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.generate import decode, prefill
@@ -144,7 +145,8 @@ def run(
         repetitions=repetitions,
         tests=tuple(tests.values()),
         comparison=tuple(comparisons),
-        machine=machine,
+        # Only now is it known whether the pass could be captured.
+        machine=replace(machine, kernels=kernels(model.decoder)),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from llmcli import __version__
+from llmcli.core.recorded import kernels
 from llmcli.engine.session import Model
 
 
@@ -17,7 +18,8 @@ class Machine:
     """Where and how the model ran. `n_cpus` counts the logical CPUs that the process may use;
     `load_average` is the system's over 1, 5 and 15 minutes when the run began, None where the
     system keeps none; `gpu_info` is None on the CPU, `quantization` where no weights are packed.
-    `test_time` is UTC."""
+    `kernels` says what decoded: torch's own, native ones by instruction set, or a CUDA graph of
+    torch's. `test_time` is UTC."""
 
     cpu_info: str
     gpu_info: str | None
@@ -26,6 +28,7 @@ class Machine:
     device: str
     dtype: str
     quantization: str | None
+    kernels: str
     batch_size: int
     os: str
     python_version: str
@@ -46,6 +49,7 @@ def describe(model: Model) -> Machine:
         device=str(device),
         dtype=str(model.decoder.dtype).removeprefix("torch."),
         quantization=None if scheme is None else scheme.label,
+        kernels=kernels(model.decoder),
         batch_size=1,
         os=platform.platform(terse=True),
         python_version=platform.python_version(),

@@ -81,7 +81,12 @@ class CapturedStep:
         self._graph: _Graph | None = None
         # The memory that holds zeros, in so much room, from that position on.
         self._blank: tuple[Tensor, int, int] | None = None
-        self.refused = False  # by the device: then nothing is tried again
+        self._refused = False  # by the device: then nothing is tried again
+
+    @property
+    def replays(self) -> bool:
+        """Whether there is a graph: the last pass was its replay."""
+        return self._graph is not None
 
     def run(self, ids: Tensor, cache: KVCache) -> Tensor | None:
         """Run ids (1, 1) after what the cache holds -> logits (vocab_size,) of what follows.
@@ -89,7 +94,8 @@ class CapturedStep:
         None where this pass cannot be a graph; it has not been run then."""
         start, length = cache.length, cache.length + 1
         past = {rope.kind for rope in self._ropes if length > rope.original_context}
-        if self.refused or "dynamic" in past:  # which changes all frequencies with every token
+        if self._refused or "dynamic" in past:  # which changes all frequencies with every token
+            self._graph = None
             return None
         memory = cache.reserve(1)
         room = min(max(1 << start.bit_length(), _SMALLEST_ROOM), cache.capacity)
@@ -101,7 +107,7 @@ class CapturedStep:
             try:
                 replay = self._capture(self._pass(cache, room), self._decoder.device)
             except RuntimeError:
-                self.refused = True
+                self._refused = True
                 return None
             self._graph = _Graph(*needed, replay)
         if self._blank is None or self._blank[0] is not memory or self._blank[1:] != (room, start):

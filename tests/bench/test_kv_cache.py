@@ -9,6 +9,8 @@ from llmcli.bench import kv_cache
 from llmcli.bench.kv_cache import CachedArm, Run, UncachedArm, prove, run
 from llmcli.bench.plan import Case
 from llmcli.bench.prompt import random_ids
+from llmcli.core import ops
+from llmcli.core.captured import CapturedStep
 from llmcli.reports import to_plain
 
 BOTH = ("on", "off")
@@ -30,6 +32,14 @@ def test_both_arms_give_the_same_tokens(model, case):
     assert comparison.first_difference is None
     assert comparison.compared_steps == case.n_gen
     assert 0 <= comparison.max_abs_logit_diff < 1e-4
+
+
+def test_the_kernels_are_told_that_ran(model, monkeypatch):
+    monkeypatch.setattr(ops, "_kernels", "torch")
+    assert bench(model, Case(4, 3)).machine.kernels == "torch"
+    graph = CapturedStep(model.decoder, lambda compute, device: compute)
+    monkeypatch.setattr(model.decoder, "captured", graph)
+    assert bench(model, Case(4, 3)).machine.kernels == "cuda graph"
 
 
 def test_arms_are_the_forward_pass(model):

@@ -10,6 +10,7 @@ from tiny_models import LLAMA, random_decoder
 from llmcli.core import sampling
 from llmcli.core.captured import CapturedStep
 from llmcli.core.model import Decoder
+from llmcli.core.recorded import kernels
 from llmcli.core.sampling import Sampler
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.generate import decode
@@ -37,10 +38,11 @@ def test_passes() -> None:
         decoder = Decoder(random_decoder(LLAMA, seed=1).config)
     cache = decoder.new_cache()
     decoder.hidden(torch.zeros((1, 20), dtype=torch.int64, device=META), cache)
-    captured = decoder.captured = CapturedStep(decoder, lambda compute, device: compute)
+    decoder.captured = CapturedStep(decoder, lambda compute, device: compute)
     for token in (3, 4):
         assert decode(decoder, token, cache).shape == (LLAMA["vocab_size"],)
-    assert cache.length == 22 and not captured.refused
+    assert cache.length == 22
+    assert kernels(decoder) == "cuda graph"
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
