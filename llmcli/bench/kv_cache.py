@@ -16,7 +16,7 @@ from llmcli.bench.clock import Statistics, distinguishable, interleave, summariz
 from llmcli.bench.machine import describe
 from llmcli.bench.plan import Case, case_name
 from llmcli.bench.report import BenchTest, Comparison, Difference, HeldCache, Report, Setting
-from llmcli.core.recorded import kernels
+from llmcli.core.recorded import kernels_of
 from llmcli.core.sampling import Sampler
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.generate import decode, prefill
@@ -146,7 +146,7 @@ def run(
         tests=tuple(tests.values()),
         comparison=tuple(comparisons),
         # Only now is it known whether the pass could be captured.
-        machine=replace(machine, kernels=kernels(model.decoder)),
+        machine=replace(machine, kernels=kernels_of(model.decoder)),
     )
 
 

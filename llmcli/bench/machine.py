@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from llmcli import __version__
-from llmcli.core.recorded import kernels
+from llmcli.core.recorded import kernels_of
 from llmcli.engine.session import Model
 
 
@@ -49,7 +49,7 @@ def describe(model: Model) -> Machine:
         device=str(device),
         dtype=str(model.decoder.dtype).removeprefix("torch."),
         quantization=None if scheme is None else scheme.label,
-        kernels=kernels(model.decoder),
+        kernels=kernels_of(model.decoder),
         batch_size=1,
         os=platform.platform(terse=True),
         python_version=platform.python_version(),

@@ -85,12 +85,12 @@ def step(decoder: Decoder, ids: Tensor, cache: KVCache) -> Tensor:
     return decoder.unembed(decoder.hidden(ids, cache)[0, -1]) if logits is None else logits
 
 
-def kernels(decoder: Decoder) -> str:
+def kernels_of(decoder: Decoder) -> str:
     """What ran `step` last: "cuda graph", "torch", or on the CPU native ones' instruction set."""
     if decoder.captured is not None and decoder.captured.replays:
         return "cuda graph"
     with torch.inference_mode():  # as in decoding
-        return ops.kernels() if ops.can_record(decoder.device, decoder.dtype) else "torch"
+        return kernels.chosen() if ops.can_record(decoder.device, decoder.dtype) else "torch"
 
 
 def _recorded(decoder: Decoder, ids: Tensor, cache: KVCache) -> Tensor | None:

@@ -9,7 +9,7 @@ from llmcli.bench import kv_cache
 from llmcli.bench.kv_cache import CachedArm, Run, UncachedArm, prove, run
 from llmcli.bench.plan import Case
 from llmcli.bench.prompt import random_ids
-from llmcli.core import ops
+from llmcli.core import kernels
 from llmcli.core.captured import CapturedStep
 from llmcli.reports import to_plain
 
@@ -35,7 +35,7 @@ def test_both_arms_give_the_same_tokens(model, case):
 
 
 def test_the_kernels_are_told_that_ran(model, monkeypatch):
-    monkeypatch.setattr(ops, "_kernels", "torch")
+    monkeypatch.setattr(kernels, "_chosen", "torch")
     assert bench(model, Case(4, 3)).machine.kernels == "torch"
     graph = CapturedStep(model.decoder, lambda compute, device: compute)
     monkeypatch.setattr(model.decoder, "captured", graph)

@@ -7,14 +7,14 @@ import torch
 from tiny_models import LLAMA, random_decoder
 
 from llmcli.bench import machine
-from llmcli.core import ops
+from llmcli.core import kernels
 
 
 def test_versions_device_and_dtype_are_those_in_use(model):
     found = machine.describe(model)
     assert (found.device, found.dtype, found.gpu_info) == ("cpu", "float32", None)
     assert found.quantization is None
-    assert found.kernels == ops.kernels()
+    assert found.kernels == kernels.chosen()
     assert found.torch_version == torch.__version__
     assert found.python_version == platform.python_version()
     assert found.n_threads == torch.get_num_threads()

@@ -12,7 +12,7 @@ from tiny_models import write_tiny_llama
 
 from llmcli.bench import kv_cache
 from llmcli.cli.app import run
-from llmcli.core import ops
+from llmcli.core import kernels
 
 SHORT = ("-p", "6", "-n", "5", "-r", "2")
 
@@ -49,7 +49,7 @@ def test_without_options_both_arms_are_set_side_by_side(bench):
     assert comparison["positions_computed"] == {"on": 127, "off": 6112}
     assert report["repetitions"] == 1
     assert report["machine"]["batch_size"] == 1
-    assert report["machine"]["kernels"] == ops.kernels()
+    assert report["machine"]["kernels"] == kernels.chosen()
 
 
 def test_defaults_are_clipped_to_a_small_context(bench):
@@ -75,7 +75,7 @@ def test_table(bench):
     assert [tuple(line.split()[:2]) for line in lines[1:3]] == [("pp6", "on"), ("pp6", "off")]
     assert re.search(r"^Both gave the same 5 tokens; largest logit difference \d", text, re.M)
     assert re.search(r"^With the cache: decode ", text, re.M)
-    assert f"kernels: {ops.kernels()}" in text
+    assert f"kernels: {kernels.chosen()}" in text
     assert "KV cache: 10 positions × 256 bytes = 2,560 used, 16,384 allocated." in text
     assert "random tokens, seed 0" in text and "2 timed after 1 warm-up" in text
     assert "\x1b" not in text
@@ -112,7 +112,7 @@ def test_csv(bench):
     assert rows[0]["itl_p50_ms"] == "" and float(rows[2]["itl_p50_ms"]) > 0
     assert rows[2]["kv_used_bytes"] == "2560" and rows[3]["kv_used_bytes"] == ""
     assert float(rows[0]["avg_ts"]) > 0
-    assert rows[0]["kernels"] == ops.kernels()
+    assert rows[0]["kernels"] == kernels.chosen()
     assert None not in rows[0]
 
 

@@ -15,7 +15,7 @@ from llmcli.core import kernels
 from llmcli.core.cache import KVCache
 from llmcli.core.captured import CapturedStep, Compute
 from llmcli.core.model import Decoder
-from llmcli.core.recorded import kernels, step
+from llmcli.core.recorded import kernels_of, step
 
 pytestmark = pytest.mark.usefixtures("torch_kernels")
 
@@ -82,7 +82,7 @@ def test_every_family(name: str, tmp_path: Path) -> None:
     captures, caches = capturing(decoder), filled(decoder, 9)
     for token in range(3, 103):  # beyond the first growth, and every window
         hold_together(decoder, token, *caches)
-    assert kernels(decoder) == ("torch" if "dynamic" in name else "cuda graph")
+    assert kernels_of(decoder) == ("torch" if "dynamic" in name else "cuda graph")
     assert captures.count == {"llama rope-dynamic": 1, "phi3 longrope": 3}.get(name, 2)
 
 
@@ -156,7 +156,7 @@ def test_rope_that_depends_on_length(
     for token in range(3, 13):
         hold_together(decoder, token, *caches)
         counts.append(captures.count)
-    assert kernels(decoder) == ("torch" if captures_past_16 == 1 else "cuda graph")
+    assert kernels_of(decoder) == ("torch" if captures_past_16 == 1 else "cuda graph")
     assert counts == [1] * 4 + [captures_past_16] * 6
 
 
@@ -185,7 +185,7 @@ def test_what_cannot_be_captured_runs_as_it_stands() -> None:
     caches = filled(decoder, 5)
     for token in range(3):
         hold_together(decoder, token, *caches)
-    assert kernels(decoder) == "torch"
+    assert kernels_of(decoder) == "torch"
 
 
 def test_an_interrupted_capture_leaves_all_usable() -> None:

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
-from llmcli.core.recorded import kernels
+from llmcli.core.recorded import kernels_of
 from llmcli.core.sampling import Sampler
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.generate import decode, prefill
@@ -41,7 +41,7 @@ def test_tokens_are_those_of_the_cpu(name: str, tmp_path: Path) -> None:
     decoder = load_ours(write_model(tmp_path, CONFIGS[name]))
     wanted = chosen(decoder, 60)
     assert chosen(decoder.cuda(), 60) == wanted
-    assert kernels(decoder) == ("torch" if "dynamic" in name else "cuda graph")
+    assert kernels_of(decoder) == ("torch" if "dynamic" in name else "cuda graph")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -54,7 +54,7 @@ def test_replays_give_what_the_pass_gives(dtype: torch.dtype) -> None:
     for token in range(100):
         ours, theirs = decode(decoder, token, caches[0]), plainly(decoder, token, caches[1])
         torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=tolerance)
-    assert kernels(decoder) == "cuda graph"
+    assert kernels_of(decoder) == "cuda graph"
 
 
 def test_decoding_waits_for_the_drawn_token_only() -> None:

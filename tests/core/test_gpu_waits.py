@@ -10,7 +10,7 @@ from tiny_models import LLAMA, random_decoder
 from llmcli.core import sampling
 from llmcli.core.captured import CapturedStep
 from llmcli.core.model import Decoder
-from llmcli.core.recorded import kernels
+from llmcli.core.recorded import kernels_of
 from llmcli.core.sampling import Sampler
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.generate import decode
@@ -42,7 +42,7 @@ def test_passes() -> None:
     for token in (3, 4):
         assert decode(decoder, token, cache).shape == (LLAMA["vocab_size"],)
     assert cache.length == 22
-    assert kernels(decoder) == "cuda graph"
+    assert kernels_of(decoder) == "cuda graph"
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
