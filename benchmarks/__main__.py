@@ -3,7 +3,8 @@
     python -m benchmarks                      # speed, at every shape and precision
     python -m benchmarks --device cuda        # the same on a GPU, where there is one
     python -m benchmarks --start --busy       # start-up; speed beside a busy process
-    python -m benchmarks --speed --start --busy --write    # all, into docs/performance.md
+    python -m benchmarks --step               # where a decode step's time goes
+    python -m benchmarks --speed --start --busy --step --write    # all, into docs/performance.md
 
 Models and other programs are made on first use, in .benchmarks (some 25 GB with everything).
 Measure on a machine that does nothing else.
@@ -13,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import machine, neighbour, page, speed, start_up
+from benchmarks import decode_step, machine, neighbour, page, speed, start_up
 from benchmarks.place import CACHE, PYTHON, Place, Unavailable, run, tell
 from benchmarks.tools import PRECISIONS, TOOLS
 
@@ -36,10 +37,12 @@ def main() -> None:
         if options.write:
             page.write(name, block)
 
-    if options.speed or not (options.start or options.busy):
+    if options.speed or not (options.start or options.busy or options.step):
         for shape in options.shape or SHAPES:
             measured = speed.measure(folder(shape), precisions, programs, place, rounds)
             show(block_name(shape, place), speed.block(measured, where))
+    if options.step:
+        show("step", decode_step.block(decode_step.measure(folder(small), place), where))
     if options.start:
         show("start", start_up.block(start_up.measure(folder(small), place, rounds), where))
     if options.busy:
@@ -57,6 +60,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--speed", action="store_true", help="this, where no part is named")
     parser.add_argument("--start", action="store_true", help="command to first token")
     parser.add_argument("--busy", action="store_true", help="beside a process that spins")
+    parser.add_argument("--step", action="store_true", help="where a decode step's time goes")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=SHAPES, action="append", help="repeatable")
     parser.add_argument("--precision", choices=PRECISIONS, action="append", help="repeatable")
@@ -70,8 +74,8 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if min(options.rounds, options.threads) < 1:
         parser.error("--rounds and --threads begin at 1")
-    if options.device != "cpu" and (options.start or options.busy):
-        parser.error("--start and --busy are measured on the CPU")
+    if options.device != "cpu" and (options.start or options.busy or options.step):
+        parser.error("--start, --busy and --step are measured on the CPU")
     return options
 
 
