@@ -15,11 +15,11 @@ from benchmarks.place import PYTHON, Place, run, tell
 from benchmarks.tools import PRECISIONS
 
 DEPTH, STEPS, WARM_UPS = 512, 64, 4
-LOADED = {
-    "fp32": {"dtype": "fp32"},
-    "16 bit": {"dtype": "bf16"},
-    "int8": {"quant": "int8"},
-    "int4": {"quant": "int4"},
+DTYPE_AND_QUANT = {
+    "fp32": ("fp32", "none"),
+    "16 bit": ("bf16", "none"),
+    "int8": ("bf16", "int8"),
+    "int4": ("bf16", "int4"),
 }
 
 
@@ -47,7 +47,9 @@ def main(folder: Path, precision: str, threads: int) -> None:
     from llmcli.engine.folder import check_folder
     from llmcli.engine.generate import decode, prefill
 
-    model = session.load(check_folder(resolve(str(folder))), threads=threads, **LOADED[precision])
+    dtype, quant = DTYPE_AND_QUANT[precision]
+    checked = check_folder(resolve(str(folder))).rounded_to(quant)
+    model = session.load(checked, threads=threads, dtype=dtype)
     cache, sampler = model.new_cache(), Sampler(SamplingSpec(temperature=0))
     size = model.decoder.config.vocab_size
     logits = prefill(model.decoder, [place * 7919 % size for place in range(DEPTH)], cache)

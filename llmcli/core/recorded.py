@@ -64,13 +64,14 @@ class RecordedStep:
 
     def replay(self, ids: Tensor, cache: KVCache) -> Tensor:
         """The same for other ids and another moment -> logits (vocab_size,)."""
-        self._x.copy_(self._decoder.embedded(ids, cache.length))
-        for rope, rotation in self._decoder.rotations(cache.length, 1).items():
-            self._rotations[rope].cos.copy_(rotation.cos)
-            self._rotations[rope].sin.copy_(rotation.sin)
-        self.spent_ns = kernels.replay(self._program, cache)
-        cache.advance(1)
-        return self._decoder.finished(self._scores[0, 0]).clone()
+        with kernels.one_thread():
+            self._x.copy_(self._decoder.embedded(ids, cache.length))
+            for rope, rotation in self._decoder.rotations(cache.length, 1).items():
+                self._rotations[rope].cos.copy_(rotation.cos)
+                self._rotations[rope].sin.copy_(rotation.sin)
+            self.spent_ns = kernels.replay(self._program, cache)
+            cache.advance(1)
+            return self._decoder.finished(self._scores[0, 0]).clone()
 
 
 def step(decoder: Decoder, ids: Tensor, cache: KVCache) -> Tensor:
