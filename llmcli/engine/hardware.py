@@ -47,10 +47,12 @@ def choose_threads(asked: int | None, n_parameters: int) -> int:
     return asked or (1 if n_parameters < SMALL_MODEL else _ALL_THREADS)
 
 
-def choose_dtype(name: str, stored: str, device: torch.device) -> torch.dtype:
-    """`auto` is the `stored` dtype ("BF16", ...) where the device is fast in it, else fp32."""
+def choose_dtype(name: str, stored: str, device: torch.device, n_parameters: int) -> torch.dtype:
+    """`auto` is the `stored` dtype ("BF16", ...) where the device is fast in it, else fp32; and
+    fp32 for a small model on the CPU, whose weights stay in the cache: half of them is no gain."""
     if name == "auto":
-        own = _STORED.get(stored, "fp32")
+        small = device.type == "cpu" and n_parameters < SMALL_MODEL
+        own = "fp32" if small else _STORED.get(stored, "fp32")
         return DTYPES[own] if own in fast_dtypes(device) else torch.float32
     if name not in DTYPES:
         raise UsageError(f"--dtype must be auto, {', '.join(DTYPES)}, not {name!r}")

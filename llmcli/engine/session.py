@@ -107,7 +107,7 @@ def load(
     use_threads(choose_threads(threads, n_parameters))
     where = choose_device(device)
     plain = next(tensor for tensor in checked.expected if tensor.kind is None)
-    kind = choose_dtype(dtype, checked.headers[plain.name].dtype, where)
+    kind = choose_dtype(dtype, checked.headers[plain.name].dtype, where, n_parameters)
     refuse_if_too_large(checked, kind, where)
     decoder = load_decoder(
         checked.folder,

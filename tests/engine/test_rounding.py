@@ -23,6 +23,7 @@ from llmcli.engine.session import load
 from llmcli.errors import OutOfMemoryError, UsageError
 
 CPU = torch.device("cpu")
+LARGE = hardware.SMALL_MODEL
 QUANTS: tuple[Quant, ...] = ("int8", "int4")
 # Of one matrix of normal numbers, against its own length: see tests/core/test_quantize.py.
 ROUNDING: dict[Quant, float] = {"int8": 0.0085, "int4": 0.09}
@@ -182,8 +183,10 @@ def test_auto_takes_bf16_where_the_cpu_or_our_kernels_are_fast_in_it(
             monkeypatch.setattr(cpu, "native_dtypes", lambda native=native: frozenset(native))
             fast = chosen != "torch" or "bf16" in native
             expected = torch.bfloat16 if fast else torch.float32
-            assert hardware.choose_dtype("auto", "BF16", CPU) == expected
-            assert hardware.choose_dtype("auto", "F16", CPU) == torch.float32
-            assert hardware.choose_dtype("auto", "U8", CPU) == torch.float32
+            assert hardware.choose_dtype("auto", "BF16", CPU, LARGE) == expected
+            assert hardware.choose_dtype("auto", "F16", CPU, LARGE) == torch.float32
+            assert hardware.choose_dtype("auto", "U8", CPU, LARGE) == torch.float32
+            small = hardware.choose_dtype("auto", "BF16", CPU, hardware.SMALL_MODEL - 1)
+            assert small == torch.float32
     finally:
         kernels.use(before)
