@@ -1,8 +1,5 @@
 /* y = x W^T + bias for few rows of x, W in fp32 or bf16. */
 
-/* Output rows that share each load of x. */
-enum { ROWS = 4 };
-
 /* x in fp32. For few rows and bf16 weights, blocks of 2 * LANES hold their even numbers first, then their odd
    ones: that is how two of them come apart when a lane of W is read as one 32-bit number. */
 static void dense_prepare(const Dense *op, float *wide)
@@ -20,53 +17,47 @@ static void dense_prepare(const Dense *op, float *wide)
     }
 }
 
-INLINE void dot_rows(const Dense *op, const float *x, const void *w, Kind kind, int n, float *dots)
+/* 2 * LANES products from column k on. */
+INLINE void add_products(const float *x, const void *w, Kind kind, long k, vf *even, vf *odd)
 {
-    const long in = op->in, whole = in / (2 * LANES) * (2 * LANES);
-    vf even[ROWS], odd[ROWS];
-    for (int r = 0; r < n; r++)
-        even[r] = odd[r] = (vf){0};
-    for (long k = 0; k < whole; k += 2 * LANES) {
-        vf x0 = load(x + k), x1 = load(x + k + LANES);
-        for (int r = 0; r < n; r++) {
-            if (kind == F32) {
-                const float *row = (const float *)w + r * in + k;
-                even[r] += load(row) * x0;
-                odd[r] += load(row + LANES) * x1;
-            } else {
-                vu pairs = load_bits((const uint16_t *)w + r * in + k);
-                even[r] += (vf)(pairs << 16) * x0;
-                odd[r] += (vf)(pairs & 0xffff0000) * x1;
-            }
-        }
+    if (kind == F32) {
+        *even += load((const float *)w + k) * load(x + k);
+        *odd += load((const float *)w + k + LANES) * load(x + k + LANES);
+    } else {
+        vu pairs = load_bits((const uint16_t *)w + k);
+        *even += (vf)(pairs << 16) * load(x + k);
+        *odd += (vf)(pairs & 0xffff0000) * load(x + k + LANES);
     }
-    for (int r = 0; r < n; r++) {
-        float dot = sum(even[r] + odd[r]);
-        for (long k = whole; k < in; k++)
-            dot += x[k] * read(w, r * in + k, kind);
-        dots[r] = dot;
+}
+
+/* One row at a time: memory is then read straight on, as the CPU foresees it. Rows side by side
+   would share the loads of x, and cost more than half of the bandwidth. */
+INLINE float dot_row(const float *x, const void *w, Kind kind, long in)
+{
+    const long block = 2 * LANES, whole = in / block * block;
+    vf a = {0}, b = {0}, c = {0}, d = {0};
+    long k = 0;
+    for (; k + 2 * block <= whole; k += 2 * block) {
+        add_products(x, w, kind, k, &a, &b);
+        add_products(x, w, kind, k + block, &c, &d);
     }
+    if (k < whole)
+        add_products(x, w, kind, k, &a, &b);
+    float dot = sum((a + b) + (c + d));
+    for (k = whole; k < in; k++)
+        dot += x[k] * read(w, k, kind);
+    return dot;
 }
 
 INLINE void dense_kind(const Dense *op, long first, long last, Kind kind)
 {
-    const long size = kind == F32 ? 4 : 2;
-    for (long at = first; at < last; at += ROWS) {
-        const int n = last - at < ROWS ? (int)(last - at) : ROWS;
-        const char *w = (const char *)op->w + at * op->in * size;
+    for (long at = first; at < last; at++) {
+        const char *w = (const char *)op->w + at * op->in * (kind == F32 ? 4 : 2);
         for (long row = 0; row < op->n; row++) {
-            float dots[ROWS];
-            const float *x = op->wide + row * op->in;
-            if (n == ROWS)
-                dot_rows(op, x, w, kind, ROWS, dots);
-            else
-                for (int r = 0; r < n; r++)
-                    dot_rows(op, x, w + r * op->in * size, kind, 1, dots + r);
-            for (int r = 0; r < n; r++) {
-                if (op->bias)
-                    dots[r] += read(op->bias, at + r, op->bias_kind);
-                write(op->y, row * op->out + at + r, dots[r], op->y_kind);
-            }
+            float dot = dot_row(op->wide + row * op->in, w, kind, op->in);
+            if (op->bias)
+                dot += read(op->bias, at, op->bias_kind);
+            write(op->y, row * op->out + at, dot, op->y_kind);
         }
     }
 }

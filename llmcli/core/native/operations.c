@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_BYTES = 32 << 10, ROWS_AT_ONCE = 4, ATTENTION_CHUNK = 128, QUERIES_PER_PIECE = 128, ALIGNMENT = 64 };
+enum { CHUNK_BYTES = 32 << 10, ATTENTION_CHUNK = 128, QUERIES_PER_PIECE = 128, ALIGNMENT = 64 };
 
 const Kernels *kernels;
 
@@ -89,8 +89,7 @@ static int run_dense(Dense op)
     kernels->dense_prepare(&op, wide);
     op.wide = wide;
     const long row_bytes = op.in * (op.w_kind == F32 ? 4 : 2);
-    const long rows = (CHUNK_BYTES / row_bytes + ROWS_AT_ONCE) / ROWS_AT_ONCE * ROWS_AT_ONCE;
-    Share share = {&op, rows, op.out};
+    Share share = {&op, CHUNK_BYTES / row_bytes + 1, op.out};
     pool_run(dense_chunk, &share, chunks_of(&share));
     return 1;
 }
