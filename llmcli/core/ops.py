@@ -24,7 +24,8 @@ from llmcli.core.tiles import TILE, padded, padded_rows
 if TYPE_CHECKING:
     from llmcli.core.linear import QuantizedLinear
 
-# Rows of x up to which reading the weights costs more than computing with them.
+# Rows of x up to which reading the weights costs more than computing with them; FEW_ROWS in
+# native/kernels.h.
 FEW = 8
 _KINDS = {torch.float32: 0, torch.bfloat16: 1}
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -35,7 +36,7 @@ _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
 }
-# Registers' room for a row of a head, in the attention kernel.
+# Numbers of a head that the attention kernel has room for.
 _WIDEST_HEAD = 512
 
 
@@ -44,7 +45,7 @@ def linear(
 ) -> Tensor:
     """x W^T + b: x (..., in), weight (out, in) -> (..., out), in `dtype` or x's own."""
     rows = _native_rows(x)
-    if rows and weight.dtype in _KINDS:
+    if rows and weight.dtype in _KINDS and weight.is_contiguous():
         n_out, n_in = weight.shape
         y = torch.empty((*x.shape[:-1], n_out), dtype=dtype or x.dtype)
         native.dense(
