@@ -3,25 +3,14 @@
 It knows the commands and their looks; turns and settings are changed through `Turns`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from llmcli.cli.output import safe
 from llmcli.cli.sampling_settings import nearest
-from llmcli.cli.table import FittedTable, Row, cell
+from llmcli.cli.slash_command import Command, say, show
+from llmcli.cli.table import cell
 from llmcli.cli.timings_text import timings_rows
 from llmcli.cli.turns import Turns
 from llmcli.errors import UsageError
-
-
-@dataclass(frozen=True)
-class Command:
-    """`run` takes the chat and what follows the name; it returns whether the chat goes on."""
-
-    usage: str
-    help: str
-    run: Callable[[Turns, str], bool]
 
 
 def answer(turns: Turns, text: str) -> bool:
@@ -45,8 +34,8 @@ def answer(turns: Turns, text: str) -> bool:
 
 def _help(turns: Turns, rest: str) -> bool:
     rows = [("command", "what it does"), *((f"/{c.usage}", c.help) for c in COMMANDS.values())]
-    _show(turns, rows)
-    _say(turns, KEYS)
+    show(turns, rows)
+    say(turns, KEYS)
     return True
 
 
@@ -57,7 +46,7 @@ def _exit(turns: Turns, rest: str) -> bool:
 def _clear(turns: Turns, rest: str) -> bool:
     turns.conversation.clear()
     kept = "; the system prompt stays" if turns.conversation.system else ""
-    _say(turns, f"the conversation is empty{kept}")
+    say(turns, f"the conversation is empty{kept}")
     return True
 
 
@@ -65,9 +54,9 @@ def _system(turns: Turns, rest: str) -> bool:
     conversation = turns.conversation
     if rest:
         conversation.system = None if rest == '""' else rest
-        _say(turns, "from the next turn on" if conversation.system else "no system prompt")
+        say(turns, "from the next turn on" if conversation.system else "no system prompt")
     else:
-        _say(turns, conversation.system or "no system prompt")
+        say(turns, conversation.system or "no system prompt")
     return True
 
 
@@ -81,7 +70,7 @@ def _set(turns: Turns, rest: str) -> bool:
     rows = [("setting", "value", "from")]
     for name, setting in turns.settings.table().items():
         rows.append((name, cell(_shown(setting.value)), setting.source))
-    _show(turns, rows)
+    show(turns, rows)
     return True
 
 
@@ -92,16 +81,14 @@ def _regen(turns: Turns, rest: str) -> bool:
 
 def _undo(turns: Turns, rest: str) -> bool:
     question = turns.conversation.undo()
-    _say(turns, f"taken back: {question}")
+    say(turns, f"taken back: {question}")
     return True
 
 
 def _stats(turns: Turns, rest: str) -> bool:
     if turns.timings is None:
         raise UsageError("there was no turn yet")
-    _show(
-        turns, timings_rows(turns.timings, turns.context_used(), turns.conversation.model.context)
-    )
+    show(turns, timings_rows(turns.timings, turns.context_used(), turns.conversation.model.context))
     return True
 
 
@@ -132,13 +119,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{token}={bias:g}" for token, bias in value.items())
     return " ".join(map(repr, value)) if isinstance(value, tuple) else f"{value}"
-
-
-def _show(turns: Turns, rows: Sequence[Row]) -> None:
-    """A table; not on stdout, which carries the answers."""
-    turns.output.console(stderr=True).print(FittedTable([rows], right=()))
-
-
-def _say(turns: Turns, text: str) -> None:
-    """What the user asked for, and gets also with --quiet."""
-    turns.output.console(stderr=True).print(safe(text))
