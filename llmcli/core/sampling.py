@@ -123,6 +123,7 @@ class Sampler:
         else:
             self._random.manual_seed(spec.seed)
 
+    @torch.inference_mode()
     def draw(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Draw:
         """Choose the token that follows `prompt` + `answer` from logits (vocab_size,).
 

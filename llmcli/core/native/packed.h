@@ -149,14 +149,14 @@ static void unpack_group(const Packed *op, long row, long g, float values[GROUP]
     }
 }
 
-/* Tiles first .. last - 1 as the rows of a plain matrix (rows, in), at `to`. */
+/* Rows first .. last - 1 as a plain matrix (rows, in), at `to`. */
 static void unpack(const Packed *op, long first, long last, void *to, Kind kind)
 {
-    for (long row = first * TILE; row < last * TILE && row < op->out; row++)
+    for (long row = first; row < last; row++)
         for (long g = 0; g * GROUP < op->in; g++) {
             float values[GROUP];
             unpack_group(op, row, g, values);
             for (long k = 0; k < GROUP && g * GROUP + k < op->in; k++)
-                write(to, (row - first * TILE) * op->in + g * GROUP + k, values[k], kind);
+                write(to, (row - first) * op->in + g * GROUP + k, values[k], kind);
         }
 }
