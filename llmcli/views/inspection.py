@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from llmcli.checkpoint.config_json import ModelDescription, read_description
+from llmcli.checkpoint.config_json import ModelDescription
+from llmcli.checkpoint.declared_packing import DeclaredPacking
 from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
 from llmcli.checkpoint.layout import check_tensors, expected_among, is_harmless
+from llmcli.checkpoint.listed_config import ListedConfig, read_listed
+from llmcli.checkpoint.packed_roles import Roles, packed_roles
 from llmcli.checkpoint.quantization import QuantScheme
 from llmcli.checkpoint.store import Source
 from llmcli.core.config import ModelConfig
@@ -59,7 +62,8 @@ class Inspection:
     """One model, or one file. What only a config.json tells is None where there is none.
 
     `dtype` is the one that holds the most values, of those that are not packed by `quantization`;
-    `quantized` says it in words. `groups` are the `tensors`, folded.
+    `quantized` says it in words. `groups` are the `tensors`, folded. `uncounted` names those of
+    which nothing tells how many parameters they hold.
     """
 
     schema: ClassVar[str] = "inspect/1"
@@ -67,7 +71,7 @@ class Inspection:
     model: str
     family: str | None
     dtype: str | None
-    quantization: QuantScheme | None
+    quantization: QuantScheme | DeclaredPacking | None
     quantized: str | None
     context: int | None
     vocab_size: int | None
@@ -80,6 +84,7 @@ class Inspection:
     groups: tuple[Group, ...]
     tensors: tuple[StoredTensor, ...]
     reused: tuple[Reused, ...]
+    uncounted: tuple[str, ...]
     warnings: tuple[str, ...]
     source: ReadFrom
 
@@ -87,77 +92,108 @@ class Inspection:
 def inspect(source: Source) -> Inspection:
     """Read the headers, and hold them against config.json.
 
-    A folder whose config.json is missing, unsupported or contradicted by the tensors raises
-    InvalidModelError; one file is listed whatever lies beside it.
+    A folder whose config.json is missing or damaged, or contradicted by the tensors, raises
+    InvalidModelError; a family or a packing that the core does not run is listed all the same, and
+    so is one file, whatever lies beside it.
     """
     if source.kind == "file":
         return _inspect_file(source)
     try:
-        description = read_description(source.folder)
+        config = read_listed(source.folder)
     except InvalidModelError as error:
         raise _with_way_out(error, source.folder) from None
     headers = read_folder(source.folder)
+    warnings = list(config.warnings)
     try:
-        _, unclaimed = check_tensors(
-            description.family, description.config, headers, scheme=description.scheme
-        )
+        roles, unclaimed = _held_against(config, headers)
     except InvalidModelError as error:
         raise _with_way_out(error, source.folder) from None
-    return _report(source, headers, description, _warnings(description, headers, unclaimed))
+    if config.description is not None:
+        warnings += _warnings(config.description, roles.plain, unclaimed)
+    return _report(source, headers, config, roles, warnings)
+
+
+def _held_against(
+    config: ListedConfig, headers: Mapping[str, TensorHeader]
+) -> tuple[Roles, list[str]]:
+    """What each tensor stands for, and the names that the family does not know."""
+    roles = _roles(config, headers)
+    if config.description is None:
+        return roles, []
+    family, sizes = config.description.family, config.description.config
+    _, unclaimed = check_tensors(family, sizes, roles.plain, scheme=config.description.scheme)
+    return roles, unclaimed
+
+
+def _roles(config: ListedConfig, headers: Mapping[str, TensorHeader]) -> Roles:
+    if config.packing is None:
+        return Roles(plain=dict(headers))
+    asked = {}
+    if config.description is not None:
+        family, sizes = config.description.family, config.description.config
+        asked = {each.name: each.shape for each in expected_among(family, sizes, headers, None)}
+    return packed_roles(headers, config.packing, asked)
 
 
 def _inspect_file(source: Source) -> Inspection:
     path = Path(source.name)
     headers = read_header(path).tensors
     try:
-        description = read_description(path.parent)
+        config = read_listed(path.parent)
+        roles = _roles(config, headers)
+        if config.description is None:
+            return _report(source, headers, config, roles, list(config.warnings))
+        family, sizes = config.description.family, config.description.config
+        expected = expected_among(family, sizes, roles.plain, config.description.scheme)
     except InvalidModelError as error:
         there = (path.parent / "config.json").exists()
         left_aside = [f"the config.json beside it is left aside: {error}"] if there else []
-        return _report(source, headers, None, left_aside)
-    family, config = description.family, description.config
-    try:
-        expected = expected_among(family, config, headers, description.scheme)
-    except InvalidModelError as error:
-        left_aside = [f"the config.json beside it is left aside: {error}"]
-        return _report(source, headers, None, left_aside)
+        return _report(source, headers, ListedConfig(), Roles(plain=dict(headers)), left_aside)
     shapes = {tensor.name: tensor.shape for tensor in expected}
+    plain = roles.plain
     unclaimed = [
-        name
-        for name in headers
-        if name not in shapes and not is_harmless(family, config, name, headers)
+        name for name in plain if name not in shapes and not is_harmless(family, sizes, name, plain)
     ]
-    warnings = _warnings(description, headers, unclaimed)
-    wrong = [name for name in shapes if name in headers and headers[name].shape != shapes[name]]
+    warnings = [*config.warnings, *_warnings(config.description, plain, unclaimed)]
+    wrong = [name for name in shapes if name in plain and plain[name].shape != shapes[name]]
     if wrong:
         warnings.append(
             f"{_tensors(len(wrong))} another shape than config.json says, counted as other: "
-            f"{wrong[0]} is {list(headers[wrong[0]].shape)}, not {list(shapes[wrong[0]])}"
+            f"{wrong[0]} is {list(plain[wrong[0]].shape)}, not {list(shapes[wrong[0]])}"
         )
-    missing = sum(name not in headers for name in shapes)
+    missing = sum(name not in plain for name in shapes)
     if missing:
         warnings.append(
             f"{missing:,} of the {len(shapes):,} tensors that config.json asks for are not in this "
             "file: counts are the file's, not the model's"
         )
-    return _report(source, headers, description, warnings)
+    return _report(source, headers, config, roles, warnings)
 
 
 def _report(
     source: Source,
     headers: Mapping[str, TensorHeader],
-    description: ModelDescription | None,
+    declared: ListedConfig,
+    roles: Roles,
     warnings: list[str],
 ) -> Inspection:
+    description, packing = declared.description, declared.packing
     config = None if description is None else description.config
     tied = None if config is None else config.tied
-    scheme = None if description is None else description.scheme
-    tensors = name_tensors(headers, description)
+    scheme = packing if description is None else description.scheme or packing
+    tensors = name_tensors(headers, description, roles)
     components = count_components(tensors, tied=tied)
+    unknown = tuple(tensor.name for tensor in tensors if not tensor.known)
+    if unknown:
+        some = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+        warnings.append(
+            f"parameters of {len(unknown):,} packed tensors are unknown and not counted, since "
+            f"neither names nor sizes tell how they are packed: {some}"
+        )
     return Inspection(
         model=source.name,
         family=None if description is None else description.family.model_type,
-        dtype=_main_dtype(tensors, scheme),
+        dtype=_main_dtype(tensors, scheme, roles),
         quantization=scheme,
         quantized=None if scheme is None else scheme.label,
         context=None if config is None else config.context,
@@ -171,6 +207,7 @@ def _report(
         groups=fold(tensors),
         tensors=tensors,
         reused=() if description is None else _reused(description, headers),
+        uncounted=unknown,
         warnings=tuple(warnings),
         source=ReadFrom(source.kind, 0, _header_bytes(headers), source.commit),
     )
@@ -225,11 +262,13 @@ def _reused(
     return (Reused(head, "W_unembed", embedding),)
 
 
-def _main_dtype(tensors: tuple[StoredTensor, ...], scheme: QuantScheme | None) -> str | None:
+def _main_dtype(
+    tensors: tuple[StoredTensor, ...], scheme: QuantScheme | DeclaredPacking | None, roles: Roles
+) -> str | None:
     counts: dict[str, int] = {}
     for tensor in tensors:
-        packed = scheme is not None and tensor.dtype in ("I32", "U8")
-        if packed or tensor.parameter_shape != tensor.shape:
+        packed = isinstance(scheme, QuantScheme) and tensor.dtype in ("I32", "U8")
+        if packed or tensor.name in roles.by_name or tensor.parameter_shape != tensor.shape:
             continue
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.parameters
     if not counts:
