@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmcli.cli.find_model import find_model
 from llmcli.cli.options import COMMAND, Debug, Json, Offline, Quiet, Revision
 from llmcli.cli.output import Output
 from llmcli.cli.table import FittedTable, Joined, Row, cell, size
@@ -74,30 +73,44 @@ def inspect(
 ) -> None:
     """Show what is in a model's files: every tensor with its name, shape, dtype and role.
 
-    Only headers are read, never the weights: it takes a moment for a model of any size. Equal
-    layers are folded into one.
+    Only headers are read, never the weights: it takes a moment for a model of any size, also for
+    one on the hub, of which nothing is downloaded. Equal layers are folded into one.
 
     Examples:
 
     - `llmcli inspect demo`
     - `llmcli inspect demo --params`
+    - `llmcli inspect org/name@revision`
     - `llmcli inspect ./folder --layer 3`
     - `llmcli inspect ./folder/model.safetensors --full`
     - `llmcli inspect demo --json | python -m json.tool`
     """
+    from llmcli.checkpoint.remote import find_headers
     from llmcli.views import inspection
 
     if params and (full or layer is not None or filter is not None):
         raise UsageError("--params counts the whole model: leave out --full, --layer and --filter")
     output = Output(json=json, quiet=quiet)
-    source = find_model(model, output, revision=revision, offline=offline)
+    source = find_headers(model, revision=revision, offline=offline, notice=output.notice)
     report = inspection.inspect(source)
+    if report.source.requests:
+        output.notice(_cost(report))
     for warning in report.warnings:
         output.notice(f"warning: {cell(warning)}")
     if params:
         output.emit(report, _parameters)
     else:
         output.emit(_select(report, layer, filter), _every_tensor if full else _folded)
+
+
+def _cost(report: "Inspection") -> str:
+    """What reading the headers over the network took."""
+    source = report.source
+    return (
+        f"{cell(report.model)} at {(source.commit or '')[:12]}: read headers alone, in "
+        f"{_counted(source.requests, 'request')}, {size(source.bytes_read)}; the tensors stay "
+        f"there, {size(report.totals.bytes)}"
+    )
 
 
 def _select(report: "Inspection", layer: int | None, pattern: str | None) -> "Inspection":

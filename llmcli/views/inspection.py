@@ -12,9 +12,10 @@ from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.declared_packing import DeclaredPacking
 from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
 from llmcli.checkpoint.layout import check_tensors, expected_among, is_harmless
-from llmcli.checkpoint.listed_config import ListedConfig, read_listed
+from llmcli.checkpoint.listed_config import ListedConfig, listed, read_listed
 from llmcli.checkpoint.packed_roles import Roles, packed_roles
 from llmcli.checkpoint.quantization import QuantScheme
+from llmcli.checkpoint.remote import RemoteModel
 from llmcli.checkpoint.store import Source
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
@@ -49,7 +50,8 @@ class Reused:
 
 @dataclass(frozen=True)
 class ReadFrom:
-    """Where the report comes from, and what it cost: network requests, and bytes of headers."""
+    """Where the report comes from, and what it cost: network requests, and bytes of headers; of
+    those that came over the network, all bytes that were received."""
 
     kind: str
     requests: int
@@ -89,20 +91,24 @@ class Inspection:
     source: ReadFrom
 
 
-def inspect(source: Source) -> Inspection:
+def inspect(source: Source | RemoteModel) -> Inspection:
     """Read the headers, and hold them against config.json.
 
     A folder whose config.json is missing or damaged, or contradicted by the tensors, raises
     InvalidModelError; a family or a packing that the core does not run is listed all the same, and
     so is one file, whatever lies beside it.
     """
-    if source.kind == "file":
+    if isinstance(source, RemoteModel):
+        config = listed(source.config, source.folder / "config.json")
+        headers = source.headers
+    elif source.kind == "file":
         return _inspect_file(source)
-    try:
-        config = read_listed(source.folder)
-    except InvalidModelError as error:
-        raise _with_way_out(error, source.folder) from None
-    headers = read_folder(source.folder)
+    else:
+        try:
+            config = read_listed(source.folder)
+        except InvalidModelError as error:
+            raise _with_way_out(error, source.folder) from None
+        headers = read_folder(source.folder)
     warnings = list(config.warnings)
     try:
         roles, unclaimed = _held_against(config, headers)
@@ -171,7 +177,7 @@ def _inspect_file(source: Source) -> Inspection:
 
 
 def _report(
-    source: Source,
+    source: Source | RemoteModel,
     headers: Mapping[str, TensorHeader],
     declared: ListedConfig,
     roles: Roles,
@@ -209,7 +215,7 @@ def _report(
         reused=() if description is None else _reused(description, headers),
         uncounted=unknown,
         warnings=tuple(warnings),
-        source=ReadFrom(source.kind, 0, _header_bytes(headers), source.commit),
+        source=_read_from(source, headers),
     )
 
 
@@ -275,6 +281,12 @@ def _main_dtype(
         return None
     dtype = max(counts, key=lambda name: counts[name])
     return _DTYPES.get(dtype, dtype.lower())
+
+
+def _read_from(source: Source | RemoteModel, headers: Mapping[str, TensorHeader]) -> ReadFrom:
+    if isinstance(source, RemoteModel):
+        return ReadFrom(source.kind, source.requests, source.bytes_read, source.commit)
+    return ReadFrom(source.kind, 0, _header_bytes(headers), source.commit)
 
 
 def _header_bytes(headers: Mapping[str, TensorHeader]) -> int:
