@@ -23,7 +23,7 @@ from llmcli.errors import InvalidModelError
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_HEADER_BYTES = 100_000_000  # the limit that the format itself sets
-MAX_INDEX_BYTES = 64 * 1024 * 1024
+MAX_INDEX_BYTES = 128 * 1024 * 1024  # some million tensors
 
 BITS: Mapping[str, int] = {
     "BOOL": 8,
