@@ -9,15 +9,29 @@ from pathlib import Path
 from typing import ClassVar
 
 from llmcli.checkpoint.config_json import ModelDescription, read_description
-from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
-from llmcli.checkpoint.layout import check_tensors, expected_among, is_harmless
+from llmcli.checkpoint.headers import WEIGHTS, TensorHeader, read_folder, read_header
+from llmcli.checkpoint.layout import (
+    check_tensors,
+    count_parameters,
+    expected_among,
+    is_harmless,
+)
 from llmcli.checkpoint.quantization import QuantScheme
 from llmcli.checkpoint.store import Source
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
 from llmcli.views.components import Component, Totals, count_components, count_totals
+from llmcli.views.forward import ForwardPass, forward_pass
 from llmcli.views.inventory import Group, StoredTensor, fold, name_tensors
-from llmcli.views.memory import KVCacheMemory, kv_cache_memory
+from llmcli.views.memory import (
+    KVCacheMemory,
+    Memory,
+    counted_memory,
+    kv_cache_memory,
+    model_memory,
+)
+from llmcli.views.subtotals import HeaderCheck, Subtotals, check_headers
+from llmcli.views.tree import ModuleNode, module_tree
 
 # The header's spellings -> those of `--dtype`; others are shown in lower case.
 _DTYPES = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F64": "fp64"}
@@ -59,7 +73,8 @@ class Inspection:
     """One model, or one file. What only a config.json tells is None where there is none.
 
     `dtype` is the one that holds the most values, of those that are not packed by `quantization`;
-    `quantized` says it in words. `groups` are the `tensors`, folded.
+    `quantized` says it in words. `groups` are the `tensors`, folded; `unmapped` names
+    those that the family has no place for. `subtotals` are there where they were asked for.
     """
 
     schema: ClassVar[str] = "inspect/1"
@@ -82,6 +97,12 @@ class Inspection:
     reused: tuple[Reused, ...]
     warnings: tuple[str, ...]
     source: ReadFrom
+    unmapped: tuple[str, ...]
+    check: HeaderCheck
+    memory: Memory
+    tree: ModuleNode
+    forward: ForwardPass | None
+    subtotals: Subtotals | None = None
 
 
 def inspect(source: Source) -> Inspection:
@@ -154,6 +175,8 @@ def _report(
     scheme = None if description is None else description.scheme
     tensors = name_tensors(headers, description)
     components = count_components(tensors, tied=tied)
+    totals = count_totals(tensors, components, tied=tied)
+    reused = () if description is None else _reused(description, headers)
     return Inspection(
         model=source.name,
         family=None if description is None else description.family.model_type,
@@ -166,14 +189,43 @@ def _report(
         tied=tied,
         attention=None if config is None else _attention(config),
         kv_cache=None if config is None else kv_cache_memory(config),
-        totals=count_totals(tensors, components, tied=tied),
+        totals=totals,
         components=components,
         groups=fold(tensors),
         tensors=tensors,
-        reused=() if description is None else _reused(description, headers),
+        reused=reused,
         warnings=tuple(warnings),
         source=ReadFrom(source.kind, 0, _header_bytes(headers), source.commit),
+        unmapped=() if config is None else _unmapped(tensors),
+        check=check_headers(headers, tensors, components, indexed=_indexed(source, headers)),
+        memory=_memory(description, headers, totals),
+        tree=module_tree(tensors, description, [tensor.name for tensor in reused]),
+        forward=None if config is None else forward_pass(config),
     )
+
+
+def _memory(
+    description: ModelDescription | None, headers: Mapping[str, TensorHeader], totals: Totals
+) -> Memory:
+    """Of the whole model, also where the files are only a part of it."""
+    if description is None:
+        return counted_memory(totals.parameters, totals.bytes)
+    family, config = description.family, description.config
+    return model_memory(
+        config,
+        expected_among(family, config, headers, description.scheme),
+        parameters=count_parameters(family, config),
+        file_bytes=totals.bytes,
+    )
+
+
+def _unmapped(tensors: tuple[StoredTensor, ...]) -> tuple[str, ...]:
+    return tuple(tensor.name for tensor in tensors if tensor.component == "other")
+
+
+def _indexed(source: Source, headers: Mapping[str, TensorHeader]) -> bool:
+    """Whether an index named the files: then `read_folder` has held it against their headers."""
+    return source.kind != "file" and any(header.file != WEIGHTS for header in headers.values())
 
 
 def _warnings(
@@ -218,8 +270,10 @@ def _attention(config: ModelConfig) -> Attention:
 def _reused(
     description: ModelDescription, headers: Mapping[str, TensorHeader]
 ) -> tuple[Reused, ...]:
-    names = description.family.names
-    head, embedding = f"{names['head']}.weight", f"{names['embed']}.weight"
+    family = description.family
+    head, embedding = f"{family.names['head']}.weight", f"{family.names['embed']}.weight"
+    if embedding not in headers:
+        embedding = embedding.removeprefix(family.prefix)
     if not description.config.tied or head in headers or embedding not in headers:
         return ()
     return (Reused(head, "W_unembed", embedding),)

@@ -7,12 +7,14 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, expected_among, is_idle_bias
 from llmcli.core.config import ModelConfig
+from llmcli.views.fused import TensorView, views_of
 
 # The first component of a name that is a plain number is taken for the layer: `h.3.attn.weight`.
 _LAYERED = re.compile(r"(?:(.*?)\.)?(0|[1-9][0-9]{0,8})\.(.+)", re.DOTALL)
@@ -24,7 +26,8 @@ class StoredTensor:
     """One tensor of the files. `concept` is None where nothing says what it is; `heads` is how many
     heads lie side by side in it and how wide each is. `parameters` counts those it holds, and
     `parameter_shape` is their shape: its own, a packed matrix's, or None where it only serves to
-    unpack one, as scales do. `bytes` is what it takes in the file."""
+    unpack one, as scales do. `bytes` is what it takes in the file; `views` are the parts of a fused
+    tensor."""
 
     name: str
     concept: str | None
@@ -37,6 +40,7 @@ class StoredTensor:
     parameters: int
     bytes: int
     file: str
+    views: tuple[TensorView, ...]
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class GroupRow:
     bytes: int
     files: tuple[str, ...]
     differs: bool
+    views: tuple[TensorView, ...]
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,7 @@ def _group(
                 bytes=tensor.bytes,
                 files=tuple(sorted({each.file for each in same})),
                 differs=common is not None and key not in common,
+                views=tensor.views,
             )
         )
     every = [tensor for block in blocks for tensor in block]
@@ -199,10 +205,12 @@ def _stored(
 ) -> StoredTensor:
     where, _ = _place(header.name)
     concept, component, heads = None, "other", None
+    views: tuple[TensorView, ...] = ()
     shape = header.shape if expected is None else expected.parameters
     if expected is not None and description is not None:
         concept, component = expected.concept, expected.component
         heads = _heads(expected.concept, description.config)
+        views = views_of(expected, partial(_heads, config=description.config))
     elif description is not None:
         family = description.family
         if idle or any(pattern.fullmatch(header.name) for pattern in family.harmless):
@@ -221,6 +229,7 @@ def _stored(
         parameters=0 if shape is None else math.prod(shape),
         bytes=header.nbytes,
         file=header.file,
+        views=views,
     )
 
 

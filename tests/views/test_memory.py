@@ -7,7 +7,7 @@ import pytest
 from shapes import LLAMA2_7B, LLAMA3_8B, SMOLLM2_135M
 
 from llmcli.checkpoint.config_json import describe
-from llmcli.views.memory import BytesPerToken, kv_cache_memory
+from llmcli.views.memory import PerDtype, kv_cache_memory
 
 KIB = 1024
 
@@ -24,6 +24,6 @@ KIB = 1024
 )
 def test_bytes_per_token(config: dict[str, Any], bf16: float) -> None:
     memory = kv_cache_memory(describe(config, Path("config.json")).config)
-    assert memory.bytes_per_token == BytesPerToken(
+    assert memory.bytes_per_token == PerDtype(
         fp32=int(2 * bf16), bf16=int(bf16), int8=int(bf16 / 2)
     )
