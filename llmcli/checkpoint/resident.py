@@ -39,8 +39,8 @@ class Held:
 def held(expected: Iterable[Expected], itemsize: int) -> Iterator[Held]:
     """What each module of the core takes; `itemsize`: bytes of an activation.
 
-    Exact, but for parts of a fused module whose columns GPTQ sorted: whether they share an order,
-    and so can be fused, only their numbers tell.
+    Exact, but for GPTQ's sorted columns: it is taken that the parts of a fused module, which have
+    one input, share one order of its columns. Only numbers would tell.
     """
     modules: dict[str, list[Expected]] = {}
     for tensor in expected:
@@ -73,7 +73,7 @@ def _matrices(tensors: list[Expected], *, joined: bool) -> list[Packing]:
     """The matrices that the core holds for a module: one of all rows, or, where it is `joined` of
     parts that cannot be one, each by itself."""
     packed = list({each.row: each.packing for each in tensors if each.packing}.values())
-    apart = joined or any(part.scheme.act_order or not part.fits_core for part in packed)
+    apart = joined or not all(part.fits_core for part in packed)
     if len(packed) < 2 or apart:
         return packed
     return [replace(packed[0], rows=sum(part.rows for part in packed))]
