@@ -41,7 +41,9 @@ def memory_of(config: dict[str, Any]) -> Memory:
 )
 def test_bytes_per_token(config: dict[str, Any], bf16: float) -> None:
     memory = kv_cache_memory(describe(config, Path("config.json")).config)
-    assert memory.bytes_per_token == PerDtype(fp32=int(2 * bf16), bf16=int(bf16), int8=int(bf16 / 2))
+    assert memory.bytes_per_token == PerDtype(
+        fp32=int(2 * bf16), bf16=int(bf16), int8=int(bf16 / 2)
+    )
 
 
 @pytest.mark.parametrize(("precision", "quant"), [("fp32", "none"), ("int8", "int8")])
