@@ -54,7 +54,6 @@ def _weights(told: "Memory") -> Grid:
     if told.packed is not None:
         n_bytes = told.packed.held_bytes
         rows.append(("as packed", "", size(n_bytes), _bits(n_bytes, told)))
-    rows.append(("in the files", "", size(told.file_bytes), ""))
     return Grid([rows], (1, 2, 3))
 
 
@@ -65,6 +64,7 @@ def _bits(n_bytes: int, told: "Memory") -> str:
 
 def _weight_notes(report: "Inspection") -> Iterator[str]:
     told = report.memory
+    yield f"In the files: {size(told.file_bytes)}."
     if report.family is None:
         yield "No config.json: what is held, the KV cache and activations cannot be told."
         return
