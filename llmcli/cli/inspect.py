@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from llmcli.cli.find_model import find_model
 from llmcli.cli.options import COMMAND, Debug, Json, Offline, Quiet, Revision
 from llmcli.cli.output import Output
-from llmcli.cli.table import cell
+from llmcli.cli.table import cell, size
 from llmcli.errors import InvalidModelError, UsageError
 
 if TYPE_CHECKING:
@@ -119,19 +118,22 @@ def inspect(
 ) -> None:
     """Show what is in a model's files: every tensor with its name, shape, dtype and role.
 
-    Only headers are read, never the weights: it takes a moment for a model of any size. Equal
-    layers are folded into one. Other looks: --params, --memory, --tree and --by.
+    Only headers are read, never the weights: it takes a moment for a model of any size, also for
+    one on the hub, of which nothing is downloaded. Equal layers are folded into one. Other looks:
+    --params, --memory, --tree and --by.
 
     Examples:
 
     - `llmcli inspect demo`
     - `llmcli inspect demo --params --explain`
     - `llmcli inspect demo --memory --fit 8GiB`
+    - `llmcli inspect org/name@revision`
     - `llmcli inspect ./folder --layer 3`
     - `llmcli inspect ./folder/model.safetensors --full`
     - `llmcli inspect demo --tree --html tree.html`
     - `llmcli inspect demo --json | python -m json.tool`
     """
+    from llmcli.checkpoint.remote import find_headers
     from llmcli.cli import page_files
     from llmcli.cli.inspect_memory import parse_size
     from llmcli.views import inspection
@@ -149,8 +151,10 @@ def inspect(
         raise UsageError("--explain is a text: it goes with -o table or md")
     budget = None if fit is None else parse_size(fit, "--fit")
     output = Output(json=form == "json", quiet=quiet)
-    source = find_model(model, output, revision=revision, offline=offline)
+    source = find_headers(model, revision=revision, offline=offline, notice=output.notice)
     report = inspection.inspect(source)
+    if report.source.requests:
+        output.notice(_cost(report))
     for warning in report.warnings:
         output.notice(f"warning: {cell(warning)}")
     report = _select(report, layer, filter)
@@ -192,6 +196,18 @@ def _form(form: Form | None, json: bool) -> Form:
     if json and form not in (None, "json"):
         raise UsageError(f"--json and -o {form} contradict each other")
     return "json" if json else form or "table"
+
+
+def _cost(report: "Inspection") -> str:
+    """What reading the headers over the network took."""
+    from llmcli.cli.inspect_words import counted
+
+    source = report.source
+    return (
+        f"{cell(report.model)} at {(source.commit or '')[:12]}: read headers alone, in "
+        f"{counted(source.requests, 'request')}, {size(source.bytes_read)}; the tensors stay "
+        f"there, {size(report.totals.bytes)}"
+    )
 
 
 def _select(report: "Inspection", layer: int | None, pattern: str | None) -> "Inspection":
