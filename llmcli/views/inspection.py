@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.declared_packing import DeclaredPacking
-from llmcli.checkpoint.headers import WEIGHTS, TensorHeader, read_folder, read_header
+from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
 from llmcli.checkpoint.layout import (
     check_tensors,
     count_parameters,
@@ -239,8 +239,8 @@ def _report(
         uncounted=unknown,
         warnings=tuple(warnings),
         source=_read_from(source, headers),
-        unmapped=() if config is None else _unmapped(tensors),
-        check=check_headers(headers, tensors, components, indexed=_indexed(source, headers)),
+        unmapped=tuple(t.name for t in tensors if config and t.component == "other"),
+        check=check_headers(headers, tensors, components, alone=source.kind == "file"),
         memory=_memory(declared, roles, totals),
         tree=module_tree(tensors, description, [tensor.name for tensor in reused]),
         forward=None if config is None else forward_pass(config),
@@ -260,15 +260,6 @@ def _memory(declared: ListedConfig, roles: Roles, totals: Totals) -> Memory:
         parameters=count_parameters(family, config),
         file_bytes=totals.bytes,
     )
-
-
-def _unmapped(tensors: tuple[StoredTensor, ...]) -> tuple[str, ...]:
-    return tuple(tensor.name for tensor in tensors if tensor.component == "other")
-
-
-def _indexed(source: Source | RemoteModel, headers: Mapping[str, TensorHeader]) -> bool:
-    """Whether an index named the files: then `read_folder` has held it against their headers."""
-    return source.kind != "file" and any(header.file != WEIGHTS for header in headers.values())
 
 
 def _warnings(

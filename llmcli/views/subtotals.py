@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from llmcli.checkpoint.headers import BITS, TensorHeader
+from llmcli.checkpoint.headers import BITS, WEIGHTS, TensorHeader
 from llmcli.views.components import COMPONENTS, Component
 from llmcli.views.inventory import StoredTensor
 
@@ -94,9 +94,10 @@ def check_headers(
     tensors: Iterable[StoredTensor],
     components: Iterable[Component],
     *,
-    indexed: bool,
+    alone: bool,
 ) -> HeaderCheck:
-    """`indexed`: an index named the files, and was held against their headers."""
+    """`alone`: it is one file, by itself. Of a folder, files of any name but model.safetensors were
+    named by an index, which was held against their headers when they were read."""
     n_bytes: dict[str, int] = {}
     packed_parameters = packed_bytes = 0
     for tensor in tensors:
@@ -110,11 +111,12 @@ def check_headers(
         DtypeBytes(dtype, count, BITS[dtype], count * 8 // BITS[dtype])
         for dtype, count in n_bytes.items()
     ]
+    files = {header.file for header in headers.values()}
     return HeaderCheck(
         component_sum=sum(row.parameters for row in components),
         header_sum=sum(part.values for part in plain) + packed_parameters,
         plain=tuple(sorted(plain, key=lambda part: (-part.bytes, part.dtype))),
         packed_parameters=packed_parameters,
         packed_bytes=packed_bytes,
-        shards=len({header.file for header in headers.values()}) if indexed else None,
+        shards=None if alone or files <= {WEIGHTS} else len(files),
     )

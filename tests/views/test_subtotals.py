@@ -53,7 +53,7 @@ def test_a_component_that_is_counted_wrong_is_found(tmp_path: Path) -> None:
     report, headers = report_of(folder), read_folder(folder)
     first, *rest = report.components
     wrong = [dataclasses.replace(first, parameters=first.parameters + 1), *rest]
-    check = check_headers(headers, report.tensors, wrong, indexed=False)
+    check = check_headers(headers, report.tensors, wrong, alone=False)
     assert not check.agrees
     assert check.component_sum == check.header_sum + 1
     assert check.shards is None
