@@ -238,8 +238,14 @@ def _fitted(report: "Inspection", budget_bytes: int) -> "Inspection":
 
     if report.kv_cache is None:
         raise InvalidModelError(
-            f"{report.model}: no config.json tells the size of its KV cache, so --fit cannot",
+            f"{report.model}: no config.json of a known family tells the size of its KV cache",
             hint="name a folder that has one, or leave out --fit: weights alone are counted",
+        )
+    told = report.memory
+    if told.packed is None and all(row.held_bytes is None for row in told.weights):
+        raise InvalidModelError(
+            f"{report.model}: a model that is packed so cannot be loaded, so nothing fits",
+            hint="leave out --fit: the KV cache is told without it",
         )
     return dataclasses.replace(report, memory=memory.fit(report.memory, budget_bytes))
 

@@ -66,7 +66,10 @@ def _weight_notes(report: "Inspection") -> Iterator[str]:
     told = report.memory
     yield f"In the files: {size(told.file_bytes)}."
     if report.family is None:
-        yield "No config.json: what is held, the KV cache and activations cannot be told."
+        yield (
+            "No config.json of a known family: what is held, the KV cache and activations cannot "
+            "be told."
+        )
         return
     if told.packed is not None:
         yield f"Packed already ({report.quantized}): --quant does not round it anew."

@@ -13,7 +13,7 @@ from llmcli.cli.table import Row, cell
 if TYPE_CHECKING:
     from llmcli.views.forward import ForwardPass, Step
     from llmcli.views.inspection import Inspection
-    from llmcli.views.tree import Held, ModuleNode
+    from llmcli.views.tree import ModuleNode
 
 _INDENT = "  "
 _RAILS = {"stream": "│ ", "branch": "│ │ ", "add": "+─┘ "}
@@ -28,7 +28,7 @@ def tree(report: "Inspection") -> Page:
     parts: list[Grid | Notes] = [Grid(tables, (1,), drawing=True)]
     if report.forward is None:
         parts.append(
-            Notes(["No config.json tells the kinds of modules, nor what is computed: names alone."])
+            Notes(["No config.json of a known family tells what is computed: names alone."])
         )
     else:
         parts += [Grid([_drawing(report.forward)], (), drawing=True), Notes(list(_legend(report)))]
@@ -60,12 +60,8 @@ def _beside(node: "ModuleNode") -> tuple[str, str]:
     buffers = [tensor for tensor in node.tensors if tensor.concept == "buffer"]
     if len(buffers) == len(node.tensors):
         return "", f"buffers: {', '.join(cell(tensor.name) for tensor in buffers)}"
-    main = next((t for t in node.tensors if _is_main(t)), node.tensors[0])
+    main = max(node.tensors, key=lambda tensor: tensor.parameters)
     return shape(main.shape), main.concept or ""
-
-
-def _is_main(tensor: "Held") -> bool:
-    return tensor.name in ("weight", "qweight", "codes")
 
 
 def _spelled(node: "ModuleNode") -> str:

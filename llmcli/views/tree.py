@@ -5,14 +5,13 @@ It knows what kind of module holds which tensors; it knows nothing of how a tree
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.views.inventory import StoredTensor
 
 _DEEPEST = 24  # names of strangers may nest without end: the rest of such a one is not taken apart
-_PACKED = ("qweight", "codes")
 _CONTAINERS = {"attention": "Attention", "mlp": "MLP"}
 
 
@@ -24,6 +23,7 @@ class Held:
     shape: tuple[int, ...]
     dtype: str
     concept: str | None
+    parameters: int
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,20 @@ class _Branch:
     name: str
     tensors: list[tuple[str, StoredTensor]] = field(default_factory=list)
     children: dict[str, "_Branch"] = field(default_factory=dict)
+
+    def take_in(self) -> None:
+        """Tensors below one of this module's own, as `weight.absmax` is below `weight`, serve to
+        unpack it: they are the module's too."""
+        for name in [name for name, _ in self.tensors if name in self.children]:
+            below = self.children.pop(name)
+            below.take_in()
+            self.tensors += [(f"{name}.{rest}", tensor) for rest, tensor in below.every()]
+
+    def every(self) -> Iterator[tuple[str, StoredTensor]]:
+        """All tensors from here down, by their names from here on."""
+        yield from self.tensors
+        for name, child in self.children.items():
+            yield from ((f"{name}.{rest}", tensor) for rest, tensor in child.every())
 
     def components(self) -> set[str]:
         own = {tensor.component for _, tensor in self.tensors}
@@ -89,6 +103,7 @@ class _Builder:
                     self.transposed |= {name, name.removeprefix(family.prefix)}
 
     def node(self, branch: _Branch, *, inside_list: bool) -> ModuleNode:
+        branch.take_in()
         numbered = bool(branch.children) and all(map(_is_number, branch.children))
         nodes = [self.node(child, inside_list=numbered) for child in branch.children.values()]
         kind, arguments = self._kind(branch, numbered, inside_list)
@@ -99,7 +114,10 @@ class _Builder:
             arguments=arguments,
             count=1,
             parameters=own + sum(node.parameters for node in nodes),
-            tensors=tuple(Held(n, t.shape, t.dtype, t.concept) for n, t in branch.tensors),
+            tensors=tuple(
+                Held(name, tensor.shape, tensor.dtype, tensor.concept, tensor.parameters)
+                for name, tensor in branch.tensors
+            ),
             reuses=None,
             children=tuple(_folded(nodes)) if numbered else tuple(nodes),
         )
@@ -115,22 +133,25 @@ class _Builder:
 
     def _kind(self, branch: _Branch, numbered: bool, inside_list: bool) -> tuple[str, str]:
         if self.description is None:
-            return "", ""
+            return "Module" if branch.children else "", ""
         if numbered:
             return "ModuleList", ""
         components = branch.components() - {"norms", "buffers"}
         if branch.children:
             only = _CONTAINERS.get(next(iter(components), "")) if len(components) == 1 else None
             return "Block" if inside_list else only or "Module", ""
-        own = dict(branch.tensors)
-        packed = next((own[name] for name in _PACKED if name in own), None)
-        main = own.get("weight") if packed is None else packed
+        bias = any(name == "bias" and t.component != "buffers" for name, t in branch.tensors)
+        own = [tensor for name, tensor in branch.tensors if name != "bias"]
+        main = max(own, key=lambda tensor: tensor.parameters, default=None)
         if main is None or main.parameter_shape is None or main.component in ("other", "buffers"):
             return "", ""
-        return self._leaf(main, packed is not None, bias="bias" in own)
+        serving = any(tensor.parameter_shape is None for tensor in own)
+        packed = serving or main.parameter_shape != main.shape
+        return self._leaf(main, main.parameter_shape, packed=packed, bias=bias)
 
-    def _leaf(self, main: StoredTensor, packed: bool, *, bias: bool) -> tuple[str, str]:
-        shape = main.parameter_shape or ()
+    def _leaf(
+        self, main: StoredTensor, shape: tuple[int, ...], *, packed: bool, bias: bool
+    ) -> tuple[str, str]:
         before = "Quantized" if packed else ""
         if main.component == "norms" and self.description is not None:
             config = self.description.config

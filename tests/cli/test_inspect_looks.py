@@ -196,7 +196,7 @@ def test_a_file_alone_says_what_it_cannot_tell(tmp_path: Path, inspect: Run) -> 
     path = write_hollow(tmp_path / "alone.safetensors", [("h.0.w", "F32", (2, 3))])
     code, out, _ = inspect(path, "--memory")
     assert code == 0
-    assert "No config.json: what is held, the KV cache and activations cannot be told." in out
+    assert "No config.json of a known family: what is held" in out
     code, out, _ = inspect(path, "--tree")
     assert "(0): w 2×3 F32" in out
     assert "names alone" in out
