@@ -11,7 +11,12 @@ from typing import ClassVar
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.declared_packing import DeclaredPacking
 from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
-from llmcli.checkpoint.layout import check_tensors, expected_among, is_harmless
+from llmcli.checkpoint.layout import (
+    check_tensors,
+    count_parameters,
+    expected_among,
+    is_harmless,
+)
 from llmcli.checkpoint.listed_config import ListedConfig, listed, read_listed
 from llmcli.checkpoint.packed_roles import Roles, packed_roles
 from llmcli.checkpoint.quantization import QuantScheme
@@ -20,8 +25,17 @@ from llmcli.checkpoint.store import Source
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
 from llmcli.views.components import Component, Totals, count_components, count_totals
+from llmcli.views.forward import ForwardPass, forward_pass
 from llmcli.views.inventory import Group, StoredTensor, fold, name_tensors
-from llmcli.views.memory import KVCacheMemory, kv_cache_memory
+from llmcli.views.memory import (
+    KVCacheMemory,
+    Memory,
+    counted_memory,
+    kv_cache_memory,
+    model_memory,
+)
+from llmcli.views.subtotals import HeaderCheck, Subtotals, check_headers
+from llmcli.views.tree import ModuleNode, module_tree
 
 # The header's spellings -> those of `--dtype`; others are shown in lower case.
 _DTYPES = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F64": "fp64"}
@@ -65,7 +79,8 @@ class Inspection:
 
     `dtype` is the one that holds the most values, of those that are not packed by `quantization`;
     `quantized` says it in words. `groups` are the `tensors`, folded. `uncounted` names those of
-    which nothing tells how many parameters they hold.
+    which nothing tells how many parameters they hold, `unmapped` those that the family has no place
+    for. `subtotals` are there where they were asked for.
     """
 
     schema: ClassVar[str] = "inspect/1"
@@ -89,6 +104,12 @@ class Inspection:
     uncounted: tuple[str, ...]
     warnings: tuple[str, ...]
     source: ReadFrom
+    unmapped: tuple[str, ...]
+    check: HeaderCheck
+    memory: Memory
+    tree: ModuleNode
+    forward: ForwardPass | None
+    subtotals: Subtotals | None = None
 
 
 def inspect(source: Source | RemoteModel) -> Inspection:
@@ -189,6 +210,8 @@ def _report(
     scheme = packing if description is None else description.scheme or packing
     tensors = name_tensors(headers, description, roles)
     components = count_components(tensors, tied=tied)
+    totals = count_totals(tensors, components, tied=tied)
+    reused = () if description is None else _reused(description, headers)
     unknown = tuple(tensor.name for tensor in tensors if not tensor.known)
     if unknown:
         some = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
@@ -208,14 +231,34 @@ def _report(
         tied=tied,
         attention=None if config is None else _attention(config),
         kv_cache=None if config is None else kv_cache_memory(config),
-        totals=count_totals(tensors, components, tied=tied),
+        totals=totals,
         components=components,
         groups=fold(tensors),
         tensors=tensors,
-        reused=() if description is None else _reused(description, headers),
+        reused=reused,
         uncounted=unknown,
         warnings=tuple(warnings),
         source=_read_from(source, headers),
+        unmapped=tuple(t.name for t in tensors if config and t.component == "other"),
+        check=check_headers(headers, tensors, components, alone=source.kind == "file"),
+        memory=_memory(declared, roles, totals),
+        tree=module_tree(tensors, description, [tensor.name for tensor in reused]),
+        forward=None if config is None else forward_pass(config),
+    )
+
+
+def _memory(declared: ListedConfig, roles: Roles, totals: Totals) -> Memory:
+    """Of the whole model, also where the files are only a part of it."""
+    description = declared.description
+    if description is None:
+        return counted_memory(totals.parameters, totals.bytes)
+    family, config = description.family, description.config
+    runs = declared.packing is None
+    return model_memory(
+        config,
+        expected_among(family, config, roles.plain, description.scheme) if runs else None,
+        parameters=count_parameters(family, config),
+        file_bytes=totals.bytes,
     )
 
 
@@ -261,8 +304,10 @@ def _attention(config: ModelConfig) -> Attention:
 def _reused(
     description: ModelDescription, headers: Mapping[str, TensorHeader]
 ) -> tuple[Reused, ...]:
-    names = description.family.names
-    head, embedding = f"{names['head']}.weight", f"{names['embed']}.weight"
+    family = description.family
+    head, embedding = f"{family.names['head']}.weight", f"{family.names['embed']}.weight"
+    if embedding not in headers:
+        embedding = embedding.removeprefix(family.prefix)
     if not description.config.tied or head in headers or embedding not in headers:
         return ()
     return (Reused(head, "W_unembed", embedding),)

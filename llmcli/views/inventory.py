@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from llmcli.checkpoint.config_json import ModelDescription
@@ -14,6 +15,7 @@ from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, expected_among, is_idle_bias
 from llmcli.checkpoint.packed_roles import Role, Roles
 from llmcli.core.config import ModelConfig
+from llmcli.views.fused import TensorView, views_of
 
 # The first component of a name that is a plain number is taken for the layer: `h.3.attn.weight`.
 _LAYERED = re.compile(r"(?:(.*?)\.)?(0|[1-9][0-9]{0,8})\.(.+)", re.DOTALL)
@@ -26,7 +28,8 @@ class StoredTensor:
     heads lie side by side in it and how wide each is. `parameters` counts those it holds, and
     `parameter_shape` is their shape: its own, a packed matrix's, or None where it only serves to
     unpack one, as scales do, or where it is packed in an unknown way, which `known` tells; one
-    number where the count alone is known. `bytes` is what it takes in the file."""
+    number where the count alone is known. `bytes` is what it takes in the file; `views` are the
+    parts of a fused tensor."""
 
     name: str
     concept: str | None
@@ -39,6 +42,7 @@ class StoredTensor:
     parameters: int
     bytes: int
     file: str
+    views: tuple[TensorView, ...]
     known: bool = True
 
 
@@ -56,6 +60,7 @@ class GroupRow:
     bytes: int
     files: tuple[str, ...]
     differs: bool
+    views: tuple[TensorView, ...]
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,7 @@ def _group(
                 bytes=tensor.bytes,
                 files=tuple(sorted({each.file for each in same})),
                 differs=common is not None and key not in common,
+                views=tensor.views,
             )
         )
     every = [tensor for block in blocks for tensor in block]
@@ -209,12 +215,14 @@ def _stored(
 ) -> StoredTensor:
     where, _ = _place(header.name)
     concept, component, heads = None, "other", None
+    views: tuple[TensorView, ...] = ()
     shape = header.shape if expected is None else expected.parameters
     if role is not None:
         shape = role.shape
     if expected is not None and description is not None:
         concept, component = expected.concept, expected.component
         heads = _heads(expected.concept, description.config)
+        views = views_of(expected, partial(_heads, config=description.config))
     elif description is not None:
         family = description.family
         if idle or any(pattern.fullmatch(header.name) for pattern in family.harmless):
@@ -223,7 +231,7 @@ def _stored(
             concept, component = "W_unembed", "lm_head"
     if role is not None and role.serves is not None:
         concept = f"{concept} {role.serves}" if concept else role.serves
-        heads = None
+        heads, views = None, ()
     return StoredTensor(
         name=header.name,
         concept=concept,
@@ -236,6 +244,7 @@ def _stored(
         parameters=0 if shape is None else math.prod(shape),
         bytes=header.nbytes,
         file=header.file,
+        views=views,
         known=role is None or role.known,
     )
 
