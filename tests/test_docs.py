@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from published import MODELS
 
 from llmcli.checkpoint.families import FAMILIES
@@ -102,10 +103,12 @@ def test_the_worked_example_is_the_row_itself() -> None:
     assert example in code
 
 
-def test_the_commands_on_quantization_print_what_is_shown(tmp_path: Path) -> None:
-    """One after the other: the second writes what the third reads."""
-    text = (DOCS / "quantization.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+@pytest.mark.parametrize("page", ["quantization.md", "inspect.md"])
+def test_the_commands_of_a_page_print_what_is_shown(page: str, tmp_path: Path) -> None:
+    """One after the other: one may write what the next reads."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    block = "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
+    assert block
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LLMCLI_", "HF_"))}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:

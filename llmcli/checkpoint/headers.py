@@ -10,7 +10,7 @@ library refuses.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ from llmcli.errors import InvalidModelError
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_HEADER_BYTES = 100_000_000  # the limit that the format itself sets
-MAX_INDEX_BYTES = 64 * 1024 * 1024
+MAX_INDEX_BYTES = 128 * 1024 * 1024  # some million tensors
 
 BITS: Mapping[str, int] = {
     "BOOL": 8,
@@ -168,7 +168,11 @@ def read_index(path: Path) -> dict[str, str]:
     Every shard name is one plain component that ends in `.safetensors`: joined to the folder, it
     cannot leave it. Raises InvalidModelError.
     """
-    index = read_json_object(path, limit_bytes=MAX_INDEX_BYTES)
+    return parse_index(read_json_object(path, limit_bytes=MAX_INDEX_BYTES), path)
+
+
+def parse_index(index: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """The same from parsed JSON; `path` is for messages."""
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise InvalidModelError(f"{path}: weight_map must be an object that names the shards")
@@ -187,24 +191,40 @@ def read_index(path: Path) -> dict[str, str]:
 
 def _read_shards(folder: Path) -> dict[str, TensorHeader]:
     weight_map = read_index(folder / INDEX)
+    shards = sorted(set(weight_map.values()))
+    return join_shards(weight_map, (_read_shard(folder / shard) for shard in shards), folder)
+
+
+def _read_shard(path: Path) -> Header:
+    if not path.exists() and not path.is_symlink():
+        raise InvalidModelError(
+            f"{path}: this shard is missing, though {INDEX} lists it",
+            hint="download the model again",
+        )
+    return read_header(path)
+
+
+def join_shards(
+    weight_map: Mapping[str, str], shards: Iterable[Header], folder: Path
+) -> dict[str, TensorHeader]:
+    """Every tensor of all shards, which must hold exactly what the index places in each.
+
+    `folder` is for messages. Raises InvalidModelError.
+    """
     tensors: dict[str, TensorHeader] = {}
-    for shard in sorted(set(weight_map.values())):
-        path = folder / shard
-        if not path.exists() and not path.is_symlink():
-            raise InvalidModelError(
-                f"{path}: this shard is missing, though {INDEX} lists it",
-                hint="download the model again",
-            )
-        for name, tensor in read_header(path).tensors.items():
+    for shard in shards:
+        for name in shard.tensors:
             listed = weight_map.get(name)
-            if listed != shard:
+            if listed != shard.file.name:
                 where = "does not list it" if listed is None else f"places it in {listed}"
-                raise InvalidModelError(f"{path}: holds tensor {short(name)}, but {INDEX} {where}")
-            tensors[name] = tensor
-    for name, shard in weight_map.items():
+                raise InvalidModelError(
+                    f"{shard.file}: holds tensor {short(name)}, but {INDEX} {where}"
+                )
+        tensors |= shard.tensors
+    for name, file in weight_map.items():
         if name not in tensors:
             raise InvalidModelError(
-                f"{folder / shard}: tensor {short(name)} is missing, though {INDEX} places it here"
+                f"{folder / file}: tensor {short(name)} is missing, though {INDEX} places it here"
             )
     return tensors
 

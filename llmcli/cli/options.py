@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from llmcli.checkpoint.quantization import Quant
+from llmcli.cli.conversion import converted_where_needed
 
 MOST_THREADS = 1024  # far more than help; some thread libraries crash on absurd numbers
 
@@ -22,6 +23,9 @@ class Command(TyperCommand):
         for parameter in self.params:
             if isinstance(parameter, TyperOption):
                 parameter.show_envvar = False
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return converted_where_needed(super().get_params(ctx))
 
 
 # Passed to every `app.command(**COMMAND)`.

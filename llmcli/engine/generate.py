@@ -17,13 +17,11 @@ from llmcli.core.recorded import step
 from llmcli.core.sampling import Draw, Sampler
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.hardware import memory_failures
-from llmcli.engine.limits import check_prompt
+from llmcli.engine.limits import PREFILL_CHUNK, check_prompt
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
 from llmcli.engine.stops import StopFilter
 from llmcli.engine.timings import Clock, Timings
-
-PREFILL_CHUNK = 512
 
 FinishReason = Literal["stop", "length", "context", "interrupted"]
 

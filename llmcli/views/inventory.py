@@ -7,12 +7,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, expected_among, is_idle_bias
+from llmcli.checkpoint.packed_roles import Role, Roles
 from llmcli.core.config import ModelConfig
+from llmcli.views.fused import TensorView, views_of
 
 # The first component of a name that is a plain number is taken for the layer: `h.3.attn.weight`.
 _LAYERED = re.compile(r"(?:(.*?)\.)?(0|[1-9][0-9]{0,8})\.(.+)", re.DOTALL)
@@ -24,7 +27,9 @@ class StoredTensor:
     """One tensor of the files. `concept` is None where nothing says what it is; `heads` is how many
     heads lie side by side in it and how wide each is. `parameters` counts those it holds, and
     `parameter_shape` is their shape: its own, a packed matrix's, or None where it only serves to
-    unpack one, as scales do. `bytes` is what it takes in the file."""
+    unpack one, as scales do, or where it is packed in an unknown way, which `known` tells; one
+    number where the count alone is known. `bytes` is what it takes in the file; `views` are the
+    parts of a fused tensor."""
 
     name: str
     concept: str | None
@@ -37,6 +42,8 @@ class StoredTensor:
     parameters: int
     bytes: int
     file: str
+    views: tuple[TensorView, ...]
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class GroupRow:
     bytes: int
     files: tuple[str, ...]
     differs: bool
+    views: tuple[TensorView, ...]
 
 
 @dataclass(frozen=True)
@@ -70,37 +78,43 @@ class Group:
 
 
 def name_tensors(
-    headers: Mapping[str, TensorHeader], description: ModelDescription | None
+    headers: Mapping[str, TensorHeader],
+    description: ModelDescription | None,
+    roles: Roles | None = None,
 ) -> tuple[StoredTensor, ...]:
     """Every tensor of `headers` in natural order: that of the family, or, for what no family
     claims, by name with numbers read as numbers, after the layer it belongs to.
 
-    A tensor whose shape is not the one that the config asks for is not claimed.
+    A tensor whose shape is not the one that the config asks for is not claimed. `roles` are those
+    of a checkpoint that is packed in a way that `description` does not tell.
     """
-    expected = [] if description is None else _expected_here(description, headers)
+    roles = roles or Roles(plain=dict(headers))
+    expected = [] if description is None else _expected_here(description, roles.plain)
     claimed = {tensor.name: (place, tensor) for place, tensor in enumerate(expected)}
     # Where the unclaimed tensors of each layer go: behind its last claimed one.
     last: dict[tuple[str, int] | None, int] = {}
     for place, tensor in claimed.values():
         last[_place(tensor.name)[0]] = place
 
-    def order(header: TensorHeader) -> tuple[int, list[str | int]]:
-        if header.name in claimed:
-            return claimed[header.name][0], []
-        where = _place(header.name)[0]
+    def order(header: TensorHeader) -> tuple[int, int, list[str | int]]:
+        role = roles.by_name.get(header.name)
+        name = header.name if role is None else role.matrix
+        serves = role is not None and role.serves is not None
+        if name in claimed:
+            return claimed[name][0], int(serves), [header.name]
+        where = _place(name)[0]
         place = len(claimed) if where is None else last.get(where, len(claimed))
-        parts = _DIGITS.split(header.name)  # text and number in turn
-        return place, [int(part) if at % 2 else part for at, part in enumerate(parts)]
+        parts = _DIGITS.split(name)  # text and number in turn
+        numbers = [int(part) if at % 2 else part for at, part in enumerate(parts)]
+        return place, 2, [*numbers, int(serves), header.name]
 
-    return tuple(
-        _stored(
-            header,
-            claimed[header.name][1] if header.name in claimed else None,
-            description,
-            is_idle_bias(header.name, headers),
-        )
-        for header in sorted(headers.values(), key=order)
-    )
+    def stored(header: TensorHeader) -> StoredTensor:
+        role = roles.by_name.get(header.name)
+        name = header.name if role is None else role.matrix
+        tensor = claimed[name][1] if name in claimed else None
+        return _stored(header, tensor, description, is_idle_bias(header.name, headers), role)
+
+    return tuple(map(stored, sorted(headers.values(), key=order)))
 
 
 def fold(tensors: Iterable[StoredTensor]) -> tuple[Group, ...]:
@@ -158,6 +172,7 @@ def _group(
                 bytes=tensor.bytes,
                 files=tuple(sorted({each.file for each in same})),
                 differs=common is not None and key not in common,
+                views=tensor.views,
             )
         )
     every = [tensor for block in blocks for tensor in block]
@@ -196,19 +211,27 @@ def _stored(
     expected: Expected | None,
     description: ModelDescription | None,
     idle: bool,
+    role: Role | None,
 ) -> StoredTensor:
     where, _ = _place(header.name)
     concept, component, heads = None, "other", None
+    views: tuple[TensorView, ...] = ()
     shape = header.shape if expected is None else expected.parameters
+    if role is not None:
+        shape = role.shape
     if expected is not None and description is not None:
         concept, component = expected.concept, expected.component
         heads = _heads(expected.concept, description.config)
+        views = views_of(expected, partial(_heads, config=description.config))
     elif description is not None:
         family = description.family
         if idle or any(pattern.fullmatch(header.name) for pattern in family.harmless):
             concept, component = "buffer", "buffers"
         elif description.config.tied and header.name == f"{family.names['head']}.weight":
             concept, component = "W_unembed", "lm_head"
+    if role is not None and role.serves is not None:
+        concept = f"{concept} {role.serves}" if concept else role.serves
+        heads, views = None, ()
     return StoredTensor(
         name=header.name,
         concept=concept,
@@ -221,6 +244,8 @@ def _stored(
         parameters=0 if shape is None else math.prod(shape),
         bytes=header.nbytes,
         file=header.file,
+        views=views,
+        known=role is None or role.known,
     )
 
 
