@@ -29,6 +29,11 @@ class Conversation:
         self.system = system
 
     @property
+    def held(self) -> HeldPrefix | None:
+        """What the KV cache holds; None without one."""
+        return self._held
+
+    @property
     def system(self) -> str | None:
         """The system prompt, if there is one."""
         first = self.messages[0] if self.messages else None
