@@ -68,7 +68,8 @@ class _Fault(Exception):
 def parse_session(data: bytes) -> tuple[SavedSession, str | None]:
     """What can be read of a session, and what is wrong with the rest: None where nothing is.
 
-    A question is kept with the answer right after it: of a turn with a damaged line neither is.
+    A question is kept with the answer right after it: of a turn with a damaged line neither is,
+    but for the last question.
     Raises LlmcliError for a file that a newer llmcli wrote.
     """
     faults: list[str] = []
@@ -166,6 +167,8 @@ def _turns(entries: Sequence[dict[str, Any] | None], faults: list[str]) -> list[
         except _Fault as fault:
             faults.append(f"line {number} is damaged ({fault})")
             read.append(None)
+    while read and read[-1] is None:  # what comes before them may be asked again
+        read.pop()
     messages: list[KeptMessage] = []
     place = 0
     while place < len(read):
