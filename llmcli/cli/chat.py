@@ -3,13 +3,14 @@
 It knows the options and how a chat begins and ends; a turn is `cli.turns`, a key `message_reader`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
-from llmcli.cli.groups import sources, with_groups
+from llmcli.cli.groups import CONFIG_FILE, FLAG, VARIABLE, sources, with_groups
 from llmcli.cli.interrupts import INTERRUPTED
 from llmcli.cli.loading import LoadFlags, find, load
 from llmcli.cli.options import (
@@ -23,10 +24,14 @@ from llmcli.cli.options import (
     ShowTimings,
 )
 from llmcli.cli.output import Output
+from llmcli.cli.profile import Profile, ProfileOption, profile_of
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SamplingSettings
+from llmcli.cli.session_keeper import SessionKeeper
+from llmcli.cli.session_options import SessionFlags
 from llmcli.cli.timings_text import timings_wanted
 from llmcli.cli.turns import Turns
+from llmcli.engine.saved_session import SavedSession
 from llmcli.errors import LlmcliError, PromptError, UsageError
 
 if TYPE_CHECKING:
@@ -55,9 +60,6 @@ SystemFile = Annotated[
         help="The system prompt, from a file.",
     ),
 ]
-NoHistory = Annotated[
-    bool, typer.Option("--no-history", help="Neither read nor write the file of past prompts.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,10 +76,11 @@ def chat(
     chat_template_file: ChatTemplateFile = None,
     no_cache: NoCache = False,
     show_timings: ShowTimings = None,
-    no_history: NoHistory = False,
+    profile: ProfileOption = None,
     *,
     place: LoadFlags,
     sampling: SamplingFlags,
+    sessions: SessionFlags,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -85,7 +88,8 @@ def chat(
     """Talk to a model. Answers appear as they are made; each turn computes only what is new.
 
     With `-p`, or with text piped in: one turn, then leave. `/help` in a chat lists its commands;
-    Ctrl+C stops an answer and keeps what was said, Ctrl+D leaves.
+    Ctrl+C stops an answer and keeps what was said, Ctrl+D leaves. A conversation is kept as it
+    goes, and `--continue` goes on with it.
 
     Examples:
 
@@ -94,30 +98,58 @@ def chat(
     - `llmcli chat demo -p 'What is a token?'`
     - `git diff | llmcli chat demo -p 'Explain this change.'`
     - `llmcli chat demo -p 'Hello' --json`
+    - `llmcli chat --continue`
+    - `llmcli chat --profile tutor.yaml -s @strict`
     """
-    output = Output(json=json, quiet=quiet)
-    system = _system_prompt(system, system_prompt_file)
-    checked = find(model, place, output, template_file=chat_template_file)
+    output, given, chosen = Output(json=json, quiet=quiet), sources(context), profile_of(context)
+    keeper = SessionKeeper.of(sessions, output)
+    saved = keeper.opened or SavedSession()
+    system = _system_prompt(system, system_prompt_file, given, chosen, saved)
+    if saved.model is not None and given.get("model") in (None, VARIABLE, CONFIG_FILE):
+        model = saved.model
+    examples = chosen.examples or saved.examples
+    checked = find(model, place, output, template_file=chat_template_file, examples=examples)
     question = _question(prompt)
-    settings = SamplingSettings.of(sampling, sources(context), checked)
-    _check(checked, place, system, question)
+    keeper.keeps &= question is None or keeper.opened is not None  # one turn alone is no chat
+    settings = SamplingSettings.of(sampling, given, checked)
+    _check(checked, place, system, saved, question)
     loaded = load(checked, place, output)
 
     from llmcli.engine.conversation import Conversation
 
-    conversation = Conversation(loaded, system=system, use_cache=not no_cache)
+    conversation = Conversation(loaded, use_cache=not no_cache)
     shown = timings_wanted(show_timings, output)
-    turns = Turns(conversation, settings, output, show_timings=shown)
-    if question is None:
-        _converse(turns, keep_history=not no_history)
-    elif turns.take(question) == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+    turns = Turns(conversation, settings, output, show_timings=shown, keeper=keeper, profile=chosen)
+    turns.resume(system)
+    try:
+        if question is None:
+            _converse(turns, keep_history=not sessions.no_history)
+        elif turns.take(question) == "interrupted":
+            raise typer.Exit(INTERRUPTED)
+    finally:
+        keeper.close(conversation, settings)
 
 
-def _system_prompt(text: str | None, file: Path | None) -> str | None:
-    if text is not None and file is not None:
-        raise UsageError("--system and --system-prompt-file both give the system prompt")
-    return text if file is None else read_file(file).strip()
+def _system_prompt(
+    text: str | None,
+    file: Path | None,
+    given: Mapping[str, str],
+    profile: Profile,
+    saved: SavedSession,
+) -> str | None:
+    """The one that is given nearest: by a flag, a variable, the profile, the session, the config
+    file; the profile's style is part of it, and so of the session's."""
+    found = {"profile": profile.system}
+    if file is not None:
+        found[given["system_prompt_file"]] = read_file(file).strip()
+    if text is not None:
+        if given["system"] in found:
+            raise UsageError("--system and --system-prompt-file both give the system prompt")
+        found[given["system"]] = text
+    for source in (FLAG, VARIABLE, "profile"):
+        if found.get(source) is not None:
+            return profile.system_prompt(found[source])
+    return saved.system if saved.messages else profile.system_prompt(found.get(CONFIG_FILE))
 
 
 def _question(prompt: str | None) -> str | None:
@@ -132,7 +164,11 @@ def _question(prompt: str | None) -> str | None:
 
 
 def _check(
-    checked: "CheckedFolder", place: LoadFlags, system: str | None, question: str | None
+    checked: "CheckedFolder",
+    place: LoadFlags,
+    system: str | None,
+    saved: SavedSession,
+    question: str | None,
 ) -> None:
     """Raise what can be known before the weights are read: that takes its time."""
     from llmcli.engine.limits import check_prompt, context_size, need_template
@@ -140,6 +176,7 @@ def _check(
     template = need_template(checked.name, checked.template)
     room = context_size(checked.description.config, place.ctx_size)
     messages = [{"role": "system", "content": system}] if system else []
+    messages += [kept.message for kept in saved.messages if kept.message["role"] != "system"]
     if question is not None:
         messages.append({"role": "user", "content": question})
         check_prompt(template.encode(messages), room)
@@ -162,6 +199,7 @@ def _converse(turns: Turns, *, keep_history: bool) -> None:
             text = reader.read()
             if text is None or (text and not answer(turns, text)):
                 return
+            turns.keeper.save(turns.conversation, turns.settings)
         except LlmcliError as error:
             output.error(str(error), error.hint)
         except KeyboardInterrupt:

@@ -5,6 +5,7 @@ It knows the commands and their looks; turns and settings are changed through `T
 
 from typing import Any
 
+from llmcli.cli import slash_sessions
 from llmcli.cli.sampling_settings import nearest
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import cell
@@ -53,7 +54,7 @@ def _clear(turns: Turns, rest: str) -> bool:
 def _system(turns: Turns, rest: str) -> bool:
     conversation = turns.conversation
     if rest:
-        conversation.system = None if rest == '""' else rest
+        conversation.system = None if rest == '""' else turns.profile.system_prompt(rest)
         say(turns, "from the next turn on" if conversation.system else "no system prompt")
     else:
         say(turns, conversation.system or "no system prompt")
@@ -69,7 +70,7 @@ def _set(turns: Turns, rest: str) -> bool:
         return True
     rows = [("setting", "value", "from")]
     for name, setting in turns.settings.table().items():
-        rows.append((name, cell(_shown(setting.value)), setting.source))
+        rows.append((name, cell(_shown(setting.value)), cell(setting.source)))
     show(turns, rows)
     return True
 
@@ -96,7 +97,9 @@ COMMANDS = {
     "help": Command("help", "this list", _help),
     "exit": Command("exit, /bye, /quit", "leave; so does Ctrl+D", _exit),
     "clear": Command("clear", "forget all turns; the system prompt stays", _clear),
-    "system": Command("system [TEXT]", 'show or replace the system prompt; "" removes it', _system),
+    "system": Command(
+        "system [TEXT|@NAME]", 'show or replace the system prompt; "" removes it', _system
+    ),
     "set": Command(
         "set [NAME VALUE]",
         "list the settings, or change one (VALUE default: not chosen)",
@@ -105,6 +108,7 @@ COMMANDS = {
     "regen": Command("regen", "answer the last question anew", _regen),
     "undo": Command("undo", "take back the last question and its answer", _undo),
     "stats": Command("stats", "what the last answer took, and how full the context is", _stats),
+    **slash_sessions.COMMANDS,
 }
 ALIASES = {"bye": "exit", "quit": "exit"}
 KEYS = (

@@ -48,6 +48,11 @@ class SavedSession:
     def questions(self) -> list[str]:
         return [kept.message["content"] for kept in self.messages if kept.message["role"] == "user"]
 
+    @property
+    def system(self) -> str | None:
+        first = self.messages[0].message if self.messages else {}
+        return first["content"] if first.get("role") == "system" else None
+
     def to_bytes(self) -> bytes:
         head = {
             "schema": SCHEMA,

@@ -61,7 +61,7 @@ class SessionStore:
     def names(self) -> list[str]:
         """All sessions, the one that was written last first."""
         found: list[tuple[int, str]] = []
-        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder) as entries:
             for entry in entries:
                 name = entry.name.removesuffix(SUFFIX)
                 if name != entry.name and _NAME.fullmatch(name):
