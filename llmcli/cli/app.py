@@ -11,7 +11,17 @@ from typing import NoReturn
 import typer
 from typer.core import TyperGroup
 
-from llmcli.cli import bench, chat, download, generate, inspect, models, quantize, tokenize
+from llmcli.cli import (
+    bench,
+    chat,
+    download,
+    generate,
+    inspect,
+    models,
+    quantize,
+    sessions,
+    tokenize,
+)
 from llmcli.cli.config_file import read_config
 from llmcli.cli.interrupts import INTERRUPTED
 from llmcli.cli.output import Output, set_up_streams
@@ -27,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (chat, generate, inspect, bench, quantize, download, models, tokenize):
+for module in (chat, sessions, generate, inspect, bench, quantize, download, models, tokenize):
     module.register(app)
 
 

@@ -133,20 +133,28 @@ class SessionKeeper:
         facts: Mapping[str, int] | None = None,
     ) -> None:
         """Write the chat as it is now, unless the file says so already; `facts` are about the last
-        message. An emptied chat leaves its file alone, and begins another."""
+        message. A chat that lost its last turn leaves its file alone, and begins another."""
         if not self.keeps:
             return
-        if not any(message["role"] == "user" for message in conversation.messages):
-            self._forget()
+        if not conversation.messages or _is_system(conversation.messages[-1]):
+            if any(kept.message["role"] == "assistant" for kept in self._kept):
+                self._forget()
             return
         session = self._session(conversation, settings, facts or {})
         try:
             self._write(session)
+            self._failed = False
         except OSError as error:
             if not self._failed:
-                self._failed = True
                 reason = error.strerror or str(error)
                 self._output.notice(f"this chat cannot be kept: {self.store.folder}: {reason}")
+            self._failed = True
+
+    def save_question(self, conversation: "Conversation", settings: SamplingSettings) -> None:
+        """Write a question before it is answered, so that it cannot be lost; but not where it takes
+        the place of something that was answered, until it has its answer."""
+        if len(conversation.messages) >= len(self._kept):
+            self.save(conversation, settings)
 
     def save_as(
         self, name: str | None, conversation: "Conversation", settings: SamplingSettings
@@ -158,7 +166,7 @@ class SessionKeeper:
         """
         if not self.keeps:
             raise UsageError("--no-history: this chat is kept nowhere")
-        if not any(message["role"] == "user" for message in conversation.messages):
+        if not conversation.messages or _is_system(conversation.messages[-1]):
             raise UsageError("there is nothing to save yet")
         session, before = self._session(conversation, settings, {}), self.name
         try:
@@ -183,8 +191,9 @@ class SessionKeeper:
     def close(self, conversation: "Conversation", settings: SamplingSettings) -> None:
         """The last writing, and the KV cache where it is to be kept."""
         self.save(conversation, settings)
-        if self.keeps and self._stamp is not None:
+        if self._stamp is not None and self.keeps and not self._failed:
             self._save_kv(conversation)
+            self._output.notice(f"kept as {self.name}: `llmcli chat --resume {self.name}`")
 
     def _forget(self) -> None:
         self.opened = self.name = self._stamp = None
@@ -197,20 +206,17 @@ class SessionKeeper:
         facts: Mapping[str, int],
     ) -> SavedSession:
         """What the file should say. Messages that it says already keep their times."""
-        system, rest = _split(conversation.messages)
-        known = _split([kept.message for kept in self._kept])
-        before = {id(kept.message): kept for kept in self._kept}
-        kept_messages = []
-        for new, old in ((system, known[0]), (rest, known[1])):
-            for place, message in enumerate(new):
-                if place < len(old) and old[place] == message:
-                    kept_messages.append(before[id(old[place])])
+        messages = conversation.messages
+        kept_messages: list[KeptMessage] = []
+        for is_system in (True, False):
+            before = [kept for kept in self._kept if _is_system(kept.message) == is_system]
+            now = [message for message in messages if _is_system(message) == is_system]
+            for place, message in enumerate(now):
+                if place < len(before) and before[place].message == message:
+                    kept_messages.append(before[place])
                 else:
-                    stamp = {"time": _now()}
-                    last = message is conversation.messages[-1]
-                    kept_messages.append(
-                        KeptMessage({**message}, {**stamp, **(facts if last else {})})
-                    )
+                    about = facts if message is messages[-1] else {}
+                    kept_messages.append(KeptMessage({**message}, {"time": _now(), **about}))
         self._kept = kept_messages
         template = conversation.model.template
         return SavedSession(
@@ -304,9 +310,8 @@ def excerpt(text: str) -> str:
     return cell(line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…")
 
 
-def _split(messages: list[dict[str, str]]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    n_system = sum(message["role"] == "system" for message in messages[:1])
-    return messages[:n_system], messages[n_system:]
+def _is_system(message: Mapping[str, str]) -> bool:
+    return message["role"] == "system"
 
 
 def _turns(count: int) -> str:

@@ -51,7 +51,7 @@ class Turns:
         )
         self._unanswered = None
         try:
-            self.keeper.save(self.conversation, self.settings)
+            self.keeper.save_question(self.conversation, self.settings)
             stream(generation, self.output)
         finally:
             self.conversation.keep(generation)
