@@ -26,6 +26,7 @@ Message = Mapping[str, Any]
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _PROBE = "qzjxkv"  # an answer that no template writes by itself
 _REASONING = ("reasoning_content", "thinking", "reasoning")
+_THINKING_SWITCHES = ("enable_thinking", "thinking")  # Qwen, SmolLM3; Granite
 
 
 class ConversationRefusedError(InvalidModelError):
@@ -39,7 +40,13 @@ class ChatTemplate:
         """`origin` says in messages where `source` was found. Raises InvalidModelError."""
         self._origin, self._tokenizer = origin, tokenizer
         self._process = RenderProcess(source)
-        self._literals = self._reply(self._process.loaded)
+        self.literals = self._reply(self._process.loaded)
+        """All text that the template writes by itself, its parts joined by NUL."""
+        read = self._process.loaded["variables"].split("\0")
+        self.thinking_switch = next((name for name in _THINKING_SWITCHES if name in read), None)
+        """The variable by which the template lets the model think or not, if it has one."""
+        self.think: bool | None = None
+        """What that variable is set to in every rendering; None leaves it to the template."""
 
     @classmethod
     def load(
@@ -82,6 +89,7 @@ class ChatTemplate:
             "tools": None,
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
+            **self._switched(),
             **kwargs,
         }
         return self._reply(self._process.render(variables, datetime.now()))
@@ -116,6 +124,11 @@ class ChatTemplate:
         """End the rendering process; it ends by itself, too, when this object is forgotten."""
         self._process.close()
 
+    def _switched(self) -> dict[str, bool]:
+        if self.thinking_switch is None or self.think is None:
+            return {}
+        return {self.thinking_switch: self.think}
+
     def _control_patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
         """What is a control token anywhere: the special tokens; and those with the other added
         tokens that the template writes, such as `<think>`."""
@@ -124,7 +137,7 @@ class ChatTemplate:
             text for text, id in tokenizer.added_tokens.items() if id in tokenizer.special_ids
         }
         written = {
-            text for text in tokenizer.added_tokens if text.strip() and text in self._literals
+            text for text in tokenizer.added_tokens if text.strip() and text in self.literals
         }
         return _any_of(special), _any_of(special | written)
 

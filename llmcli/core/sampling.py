@@ -94,6 +94,11 @@ def keep_min_p(logits: Tensor, p: float) -> Tensor:
     return torch.where(logits < logits.max() + math.log(p), -math.inf, logits)
 
 
+def entropy_bits(logits: Tensor) -> float:
+    """How undecided the model is: the entropy of its own probabilities, in bits."""
+    return float(torch.special.entr(torch.softmax(logits.float(), dim=0)).sum()) / math.log(2)
+
+
 def _at_hand(logits: Tensor) -> bool:
     """Whether Python may look at numbers made of the logits. For a GPU's it would have to wait, so
     there nothing may decide what is computed next, or how many numbers there are."""

@@ -12,6 +12,7 @@ from llmcli.engine.generate import Generation
 from llmcli.engine.limits import need_template
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
+from llmcli.engine.thinking import thinking_filter
 from llmcli.errors import UsageError
 
 Message = dict[str, str]
@@ -46,6 +47,7 @@ class Conversation:
         *,
         max_tokens: int | None = None,
         stop: Sequence[str] = (),
+        measure_entropy: bool = False,
     ) -> Generation:
         """The answer to `text`, still to be iterated, and then to be kept with `keep`.
 
@@ -53,26 +55,34 @@ class Conversation:
         """
         started = perf_counter_ns()
         messages = [*self.messages, {"role": "user", "content": text}]
+        ids = self._template.encode(messages)
         generation = Generation(
             self.model,
-            self._template.encode(messages),
+            ids,
             sampling,
             max_tokens=max_tokens,
             stop=stop,
             held=self._held,
             use_cache=self._use_cache,
             started_ns=started,
+            thinking=thinking_filter(self._template, self.model.tokenizer, ids),
+            measure_entropy=measure_entropy,
         )
         self.messages = messages
         return generation
 
     def keep(self, generation: Generation) -> None:
         """Take the answer, whole or cut short, into the conversation; a question that was
-        interrupted before any answer is dropped again."""
-        if generation.finish_reason in (None, "interrupted") and not generation.text:
+        interrupted before any answer is dropped again. What was thought is kept beside the answer:
+        the template decides whether the model sees it again."""
+        said = generation.text or generation.thought
+        if generation.finish_reason in (None, "interrupted") and not said:
             self.messages.pop()
-        else:
-            self.messages.append({"role": "assistant", "content": generation.text})
+            return
+        answer = {"role": "assistant", "content": generation.text}
+        if generation.thought:
+            answer["reasoning_content"] = generation.thought
+        self.messages.append(answer)
 
     def undo(self) -> str:
         """Forget the last question and its answer; returns the question."""

@@ -14,13 +14,14 @@ from torch import Tensor
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
 from llmcli.core.recorded import step
-from llmcli.core.sampling import Draw, Sampler
+from llmcli.core.sampling import Draw, Sampler, entropy_bits
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.hardware import memory_failures
 from llmcli.engine.limits import check_prompt
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
 from llmcli.engine.stops import StopFilter
+from llmcli.engine.thinking import ThinkingFilter
 from llmcli.engine.timings import Clock, Timings
 
 PREFILL_CHUNK = 512
@@ -32,13 +33,18 @@ FinishReason = Literal["stop", "length", "context", "interrupted"]
 class Step:
     """One generated token. `text` is what became showable with it: perhaps nothing, never half a
     character. `logprob` is the logarithm of the model's own probability, before any sampling
-    setting. `finish` says why this token is the last, and is None before."""
+    setting. `finish` says why this token is the last, and is None before. `thought` is as `text`,
+    but of the thinking before the answer, to which the token belongs if it is `thinking`.
+    `entropy` is that of the model's own probabilities, in bits, where it was asked for."""
 
     token: int
     text: str
     logprob: float
     index: int
     finish: FinishReason | None
+    thought: str = ""
+    thinking: bool = False
+    entropy: float | None = None
 
 
 @memory_failures("computing the text")
@@ -69,7 +75,8 @@ class Generation:
 
     With `held`, the tokens that it shares with the new prompt are not computed again, and it
     holds prompt and answer afterwards. With `use_cache` off every step recomputes the whole text.
-    `started_ns` is when the user asked (`perf_counter_ns`), where that was before.
+    `started_ns` is when the user asked (`perf_counter_ns`), where that was before. With `thinking`,
+    a thought before the answer is told from it; stop texts are looked for in the answer alone.
     Raises PromptError for a prompt without a token, or with no room left for one.
     """
 
@@ -84,18 +91,22 @@ class Generation:
         held: HeldPrefix | None = None,
         use_cache: bool = True,
         started_ns: int | None = None,
+        thinking: ThinkingFilter | None = None,
+        measure_entropy: bool = False,
     ) -> None:
         check_prompt(prompt_ids, model.context)
         for token in sampling.logit_bias:
             model.check_token(token)
         self.model, self.prompt_ids, self.sampling = model, list(prompt_ids), sampling
         self.token_ids: list[int] = []
-        self.text = ""
+        self.text = self.thought = ""
         self.finish_reason: FinishReason | None = None
         self.cached_tokens = 0
         self._held = held or (HeldPrefix(model.new_cache()) if use_cache else None)
         self._sampler = Sampler(sampling, model.decoder.device)
-        self._stream, self._stops = model.tokenizer.stream(), StopFilter(stop)
+        self._thinking, self._stops = thinking, StopFilter(stop)
+        self._stream = model.tokenizer.stream(thinking.spelled() if thinking else frozenset())
+        self._measure_entropy = measure_entropy
         self._room = model.context - len(self.prompt_ids)
         self._limit = self._room if max_tokens is None else min(max_tokens, self._room)
         self._clock = Clock(model.synchronize)
@@ -107,18 +118,22 @@ class Generation:
         logits = self._prefill()
         for index in range(self._limit):
             draw = self._draw(logits)
-            step = self._step(draw, index)
+            entropy = entropy_bits(logits) if self._measure_entropy else None
+            step = self._step(draw, index, entropy)
             yield step
             if step.finish is not None:
                 return
             logits = self._forward(draw.token)
 
-    def interrupt(self) -> str:
-        """End here, keeping what was said; returns text that was still held back."""
+    def interrupt(self) -> tuple[str, str]:
+        """End here, keeping what was said; returns what was still held back of the thought, and of
+        the answer."""
         self.finish_reason = "interrupted"
-        rest = self._stops.flush()
+        thought, rest = self._thinking.flush() if self._thinking else ("", "")
+        rest = self._stops.push(rest)[0] + self._stops.flush()
+        self.thought += thought
         self.text += rest
-        return rest
+        return thought, rest
 
     def timings(self) -> Timings:
         """What it took so far."""
@@ -161,20 +176,48 @@ class Generation:
         self.token_ids.append(draw.token)
         return draw
 
-    def _step(self, draw: Draw, index: int) -> Step:
+    def _step(self, draw: Draw, index: int, entropy: float | None) -> Step:
         start = perf_counter_ns()
-        shown, by_text = "", False
+        inside = self._inside()
+        thought, shown, by_text = "", "", False
         by_token = draw.token in self.model.stop_ids
         if not by_token:
-            shown, by_text = self._stops.push(self._stream.push(draw.token))
+            thought, shown, by_text = self._split(self._stream.push(draw.token))
         finish: FinishReason | None = None
         if by_token or by_text:
             finish = "stop"
         elif index + 1 == self._limit:
             finish = "context" if self._limit == self._room else "length"
         if finish is not None and not by_text:
-            shown += self._stops.push(self._stream.flush())[0] + self._stops.flush()
+            more, rest = self._finished()
+            thought, shown = thought + more, shown + rest
+        self.thought += thought
         self.text += shown
         self.finish_reason = finish
+        thinking = not shown and (inside or self._inside())
+        if self._clock.first_answer is None:
+            self._clock.first_answer = self._first_answer(index, shown, finish)
         self._clock.detokenize += perf_counter_ns() - start
-        return Step(draw.token, shown, draw.logprob, index, finish)
+        return Step(draw.token, shown, draw.logprob, index, finish, thought, thinking, entropy)
+
+    def _inside(self) -> bool:
+        return self._thinking is not None and self._thinking.inside
+
+    def _first_answer(self, index: int, shown: str, finish: FinishReason | None) -> int | None:
+        """The index of the first token that is not thinking, once that is known."""
+        if self._thinking is None:
+            return 0
+        if not self._thinking.thought_at_all:
+            return None if self._thinking.undecided and finish is None else 0
+        return index if shown else None
+
+    def _split(self, text: str) -> tuple[str, str, bool]:
+        """What is now certain of the thought and the answer, and whether a stop text has come."""
+        thought, text = self._thinking.push(text) if self._thinking else ("", text)
+        return thought, *self._stops.push(text)
+
+    def _finished(self) -> tuple[str, str]:
+        """What was held back of the thought and the answer, once no token will follow."""
+        thought, text, _ = self._split(self._stream.flush())
+        more, rest = self._thinking.flush() if self._thinking else ("", "")
+        return thought + more, text + self._stops.push(rest)[0] + self._stops.flush()
