@@ -68,7 +68,7 @@ def stream(generation: "Generation", output: Output) -> None:
                         output.text(step.text)
                     interruption.check()
         except KeyboardInterrupt:
-            rest = generation.interrupt()
+            _, rest = generation.interrupt()
             if not output.json:
                 output.text(rest)
     finally:
