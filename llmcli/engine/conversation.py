@@ -58,7 +58,8 @@ class Conversation:
         self.messages = []
         self._held = HeldPrefix(model.new_cache()) if use_cache else None
         self._origin: Origin | None = None
-        self._turn: Turn | None = None
+        self.turn: Turn | None = None
+        """The one that is being answered, or was last."""
         self.system = system
 
     @property
@@ -90,7 +91,7 @@ class Conversation:
     @property
     def last(self) -> Turn | None:
         """The turn whose answer stands at the end; None where it was not made here."""
-        turn = self._turn
+        turn = self.turn
         kept = turn is not None and self._has_turn() and self.messages[-1] is turn.answer
         return turn if kept else None
 
@@ -141,12 +142,12 @@ class Conversation:
         """
         turn = self.need_last()
         before = turn.generation
-        drops = [drop for drop in turn.drops if drop.at <= index]
+        dropped = sum(drop.turns for drop in turn.drops if 0 < drop.at <= index)
         return self._begin(
             turn.messages,
             before.prompt_of(index),
-            turn.left_out + sum(drop.turns for drop in drops if drop.at),
-            drops,
+            turn.left_out + dropped,
+            [],
             sampling,
             max_tokens=max_tokens,
             stop=stop,
@@ -187,12 +188,12 @@ class Conversation:
     @contextmanager
     def unless_answered(self) -> Iterator[None]:
         """What is taken back within the block comes back where no answer takes its place."""
-        before = self._messages, self.left_out, self._turn
+        before = self._messages, self.left_out, self.turn
         try:
             yield
         finally:
             if len(self.messages) < len(before[0]):
-                self._messages, self.left_out, self._turn = before
+                self._messages, self.left_out, self.turn = before
 
     @property
     def question(self) -> str | None:
@@ -255,7 +256,7 @@ class Conversation:
             **options,
         )
         self._messages, self.left_out = [*messages], left_out
-        self._turn = Turn(messages, left_out, generation, drops)
+        self.turn = Turn(messages, left_out, generation, drops)
         return generation
 
     def _fitted(
@@ -292,7 +293,7 @@ class Conversation:
 
     def _settle(self, answer: Message | None) -> None:
         """Close the turn's ledger, and note what the cache is made of now."""
-        turn = self._turn
+        turn = self.turn
         assert turn is not None
         generation, reuse = turn.generation, turn.generation.reuse
         turn.answer = answer

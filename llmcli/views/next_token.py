@@ -81,7 +81,8 @@ def run(
         values = {name: logits.cpu() for name, logits in stages.items()}
     order = tuple(values)[1:]
     after = {name: torch.softmax(logits.double(), dim=0) for name, logits in values.items()}
-    ranked = values["bias"].sort(descending=True, stable=True).indices.tolist()
+    steered = order[order.index("temperature") - 1]
+    ranked = values[steered].sort(descending=True, stable=True).indices.tolist()
     wanted = {*ranked[:top], *also, *(() if drawn is None else (drawn,))}
     logprobs = values["model"].double().log_softmax(dim=0)
 
