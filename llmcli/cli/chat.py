@@ -4,11 +4,13 @@ It knows the options and how a chat begins and ends; a turn is `cli.turns`, a ke
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmcli.cli.context_options import ContextFlags
 from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
 from llmcli.cli.groups import CONFIG_FILE, FLAG, VARIABLE, sources, with_groups
 from llmcli.cli.interrupts import INTERRUPTED
@@ -36,6 +38,7 @@ from llmcli.errors import LlmcliError, PromptError, UsageError
 
 if TYPE_CHECKING:
     from llmcli.engine.folder import CheckedFolder
+    from llmcli.engine.session import Model as LoadedModel
 
 Prompt = Annotated[
     str | None,
@@ -79,6 +82,7 @@ def chat(
     profile: ProfileOption = None,
     *,
     place: LoadFlags,
+    overflow: ContextFlags,
     sampling: SamplingFlags,
     sessions: SessionFlags,
     json: Json = False,
@@ -112,14 +116,28 @@ def chat(
     question = _question(prompt)
     keeper.keeps &= question is None or keeper.opened is not None  # one turn alone is no chat
     settings = SamplingSettings.of(sampling, given, checked)
-    _check(checked, place, system, saved, question)
+    _check(checked, place, system, question)
+
+    def other(name: str, old: SamplingSettings) -> "tuple[LoadedModel, SamplingSettings]":
+        flags = replace(place, revision=None)
+        assert checked.template is not None
+        found = find(name, flags, output, examples=checked.template.examples)
+        return load(found, flags, output), old.with_model(found)
+
     loaded = load(checked, place, output)
 
     from llmcli.engine.conversation import Conversation
 
-    conversation = Conversation(loaded, use_cache=not no_cache)
-    shown = timings_wanted(show_timings, output)
-    turns = Turns(conversation, settings, output, show_timings=shown, keeper=keeper, profile=chosen)
+    turns = Turns(
+        Conversation(loaded, use_cache=not no_cache, on_overflow=overflow.on_overflow),
+        settings,
+        output,
+        show_timings=timings_wanted(show_timings, output),
+        load=other,
+        keeper=keeper,
+        profile=chosen,
+    )
+    del loaded  # /model may put another one in its place
     turns.resume(system)
     try:
         if question is None:
@@ -127,7 +145,7 @@ def chat(
         elif turns.take(question) == "interrupted":
             raise typer.Exit(INTERRUPTED)
     finally:
-        keeper.close(conversation, settings)
+        turns.leave()
 
 
 def _system_prompt(
@@ -164,11 +182,7 @@ def _question(prompt: str | None) -> str | None:
 
 
 def _check(
-    checked: "CheckedFolder",
-    place: LoadFlags,
-    system: str | None,
-    saved: SavedSession,
-    question: str | None,
+    checked: "CheckedFolder", place: LoadFlags, system: str | None, question: str | None
 ) -> None:
     """Raise what can be known before the weights are read: that takes its time."""
     from llmcli.engine.limits import check_prompt, context_size, need_template
@@ -176,7 +190,6 @@ def _check(
     template = need_template(checked.name, checked.template)
     room = context_size(checked.description.config, place.ctx_size)
     messages = [{"role": "system", "content": system}] if system else []
-    messages += [kept.message for kept in saved.messages if kept.message["role"] != "system"]
     if question is not None:
         messages.append({"role": "user", "content": question})
         check_prompt(template.encode(messages), room)
@@ -187,19 +200,16 @@ def _converse(turns: Turns, *, keep_history: bool) -> None:
     from llmcli.cli.message_reader import message_reader
     from llmcli.cli.slash import answer
 
-    output, model = turns.output, turns.conversation.model
-    scheme = model.scheme
-    device, dtype = model.decoder.device, str(model.decoder.dtype).removeprefix("torch.")
-    kind = dtype if scheme is None else f"{scheme.label}, {dtype}"
-    output.notice(f"{model.name} · {kind} on {device} · context {model.context:,} tokens")
+    output = turns.output
+    turns.introduce()
     output.notice("/help lists the commands; Ctrl+C stops an answer, Ctrl+D leaves.")
-    reader = message_reader(output, keep_history=keep_history)
+    turns.reader = reader = message_reader(output, keep_history=keep_history)
     while True:
         try:
             text = reader.read()
             if text is None or (text and not answer(turns, text)):
                 return
-            turns.keeper.save(turns.conversation, turns.settings)
+            turns.save()
         except LlmcliError as error:
             output.error(str(error), error.hint)
         except KeyboardInterrupt:

@@ -149,6 +149,18 @@ class SamplingSettings:
             return self._read(name, str(value))
         raise UsageError(f"{name} cannot be that")
 
+    def with_model(self, checked: "CheckedFolder") -> "SamplingSettings":
+        """The same choices for another model, but for biases: its ids mean other tokens."""
+        twin = SamplingSettings.of(SamplingFlags(), {}, checked)
+
+        def kept(layer: Mapping[str, Setting]) -> dict[str, Setting]:
+            return {name: setting for name, setting in layer.items() if name != "logit_bias"}
+
+        config = {name: s for name, s in self._lowest.items() if s.source == CONFIG_FILE}
+        twin._lowest |= kept(config)
+        twin._session, twin._chosen = kept(self._session), kept(self._chosen)
+        return twin
+
     def _read(self, name: str, text: str) -> Any:
         if name == "stop":
             return (text,)

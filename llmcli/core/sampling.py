@@ -7,7 +7,7 @@ the logit -inf. Ties are broken by the lower id, so that the same logits always 
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ FLOAT = torch.finfo(torch.float32)
 # A nucleus is rarely larger, and finding this many best is far cheaper than sorting them all.
 _NUCLEUS = 1024
 NEVER = -100.0  # a bias this low forbids a token, as in the well-known HTTP API
+FILTERS = ("temperature", "top_k", "top_p", "min_p")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,51 @@ def entropy_bits(logits: Tensor) -> float:
     return float(torch.special.entr(torch.softmax(logits.float(), dim=0)).sum()) / math.log(2)
 
 
+def steer(
+    spec: SamplingSpec, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]
+) -> Iterator[tuple[str, Tensor]]:
+    """The stages before the temperature, in order: the name of each and the logits it leaves,
+    which are the very same tensor where the spec leaves it off."""
+    if spec.repetition_penalty != 1 and spec.repeat_last_n != 0:
+        seen = [*prompt, *answer]
+        seen = seen if spec.repeat_last_n < 0 else seen[-spec.repeat_last_n :]
+        if seen:
+            logits = penalize_repetition(logits, seen, spec.repetition_penalty)
+    if answer and (spec.frequency_penalty or spec.presence_penalty):
+        logits = penalize_counts(logits, answer, spec.frequency_penalty, spec.presence_penalty)
+    yield "penalties", logits
+    yield "bias", add_bias(logits, spec.logit_bias) if spec.logit_bias else logits
+
+
+def narrow(
+    spec: SamplingSpec, logits: Tensor, peak: float | Tensor
+) -> Iterator[tuple[str, Tensor]]:
+    """The stages from the temperature on, above 0, for logits of which `peak` is the largest."""
+    # The best is moved to 0 first: a tiny temperature then gives -inf, never NaN. One that fp32 has
+    # no number for would be 0 or inf, and NaN after all.
+    logits = (logits - peak) / min(max(spec.temperature, FLOAT.tiny), FLOAT.max)
+    yield "temperature", logits
+    logits = keep_top_k(logits, spec.top_k) if spec.top_k else logits
+    yield "top_k", logits
+    logits = keep_top_p(logits, spec.top_p) if spec.top_p < 1 else logits
+    yield "top_p", logits
+    yield "min_p", keep_min_p(logits, spec.min_p) if spec.min_p else logits
+
+
+def trace(
+    spec: SamplingSpec, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]
+) -> dict[str, Tensor]:
+    """What each stage leaves, in order: first the model's own logits (vocab_size,), as "model"; the
+    softmax of the last is what `Sampler` draws from. At temperature 0 that is the likeliest alone.
+    """
+    stages = {"model": logits.float()}
+    stages.update(steer(spec, stages["model"], prompt, answer))
+    allowed = stages[next(reversed(stages))]
+    if spec.temperature == 0:
+        return stages | dict.fromkeys(FILTERS, keep_top_k(allowed, 1))
+    return stages | dict(narrow(spec, allowed, allowed.max()))
+
+
 def _at_hand(logits: Tensor) -> bool:
     """Whether Python may look at numbers made of the logits. For a GPU's it would have to wait, so
     there nothing may decide what is computed next, or how many numbers there are."""
@@ -166,30 +212,13 @@ class Sampler:
         if 0 < spec.top_k < len(logits):  # what top-k rules out need not be looked at again
             ids = best_ids(logits, spec.top_k)
             logits = logits[ids]
-        reach = torch.softmax(self._filter(logits, peak), dim=0).double().cumsum(0)
+        *_, (_, logits) = narrow(spec, logits, peak)
+        reach = torch.softmax(logits, dim=0).double().cumsum(0)
         place = torch.rand(1, dtype=torch.float64, generator=self._random, device=reach.device)
         # The first whose probability lies beyond the place: never one of probability 0.
         index = torch.searchsorted(reach, place * reach[-1], right=True).clamp(max=len(reach) - 1)
         return index if ids is None else ids.gather(0, index)
 
     def _steer(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
-        spec = self.spec
-        if spec.repetition_penalty != 1 and spec.repeat_last_n != 0:
-            seen = [*prompt, *answer]
-            seen = seen if spec.repeat_last_n < 0 else seen[-spec.repeat_last_n :]
-            if seen:
-                logits = penalize_repetition(logits, seen, spec.repetition_penalty)
-        if answer and (spec.frequency_penalty or spec.presence_penalty):
-            logits = penalize_counts(logits, answer, spec.frequency_penalty, spec.presence_penalty)
-        return add_bias(logits, spec.logit_bias) if spec.logit_bias else logits
-
-    def _filter(self, logits: Tensor, peak: float | Tensor) -> Tensor:
-        spec = self.spec
-        # The best is moved to 0 first: a tiny temperature then gives -inf, never NaN. One that
-        # fp32 has no number for would be 0 or inf, and NaN after all.
-        logits = (logits - peak) / min(max(spec.temperature, FLOAT.tiny), FLOAT.max)
-        if spec.top_k:
-            logits = keep_top_k(logits, spec.top_k)
-        if spec.top_p < 1:
-            logits = keep_top_p(logits, spec.top_p)
-        return keep_min_p(logits, spec.min_p) if spec.min_p else logits
+        *_, (_, logits) = steer(self.spec, logits, prompt, answer)
+        return logits

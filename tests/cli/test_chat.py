@@ -27,7 +27,8 @@ from llmcli.errors import OutOfMemoryError, PromptError, UsageError
 FOOTER = re.compile(
     r"prefill \d+ tok \(\d+ reused\) · [\d.,]+ ms · [\d.,]+ tok/s \| TTFT \d+\.\d\d s \| "
     r"decode \d+ tok · [\d.,]+ tok/s · ITL p50 [\d.,]+ p95 [\d.,]+ ms \| "
-    r"ctx \d+/\d+ \(\d+%\) · KV [\d.]+ KiB\n"
+    r"ctx \d+/\d+ \(\d+%\) · KV [\d.]+ KiB \| "
+    r"system \d+ \+ history \d+ \+ message \d+ · room \d+\n"
 )
 
 
@@ -130,7 +131,7 @@ def test_the_footer(chat):
     assert chat(*arguments).err == ""
     assert FOOTER.fullmatch(chat(*arguments, "--show-timings").err)
     assert chat(*arguments, "--show-timings", "--quiet").err == ""
-    assert chat(*arguments, "--show-timings", "--no-cache").err.endswith("· KV off\n")
+    assert "· KV off | " in chat(*arguments, "--show-timings", "--no-cache").err
 
 
 def test_the_model_may_come_from_the_environment(folder, capsys, stdin, monkeypatch):
