@@ -4,6 +4,7 @@
     python -m benchmarks --device cuda        # the same on a GPU, where there is one
     python -m benchmarks --start --busy       # start-up; speed beside a busy process
     python -m benchmarks --step               # where a decode step's time goes
+    python -m benchmarks --resume             # a kept conversation, until it goes on
     python -m benchmarks --speed --start --busy --step --write    # all, into docs/performance.md
 
 Models and other programs are made on first use, in .benchmarks (some 25 GB with everything).
@@ -14,7 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import decode_step, machine, neighbour, page, speed, start_up
+from benchmarks import decode_step, machine, neighbour, page, resume, speed, start_up
 from benchmarks.place import CACHE, PYTHON, Place, Unavailable, run, tell
 from benchmarks.tools import PRECISIONS, TOOLS
 
@@ -37,12 +38,14 @@ def main() -> None:
         if options.write:
             page.write(name, block)
 
-    if options.speed or not (options.start or options.busy or options.step):
+    if options.speed or not (options.start or options.busy or options.step or options.resume):
         for shape in options.shape or SHAPES:
             measured = speed.measure(folder(shape), precisions, programs, place, rounds)
             show(block_name(shape, place), speed.block(measured, where))
     if options.step:
         show("step", decode_step.block(decode_step.measure(folder(small), place), where))
+    if options.resume:
+        show("resume", resume.block(resume.measure(folder(small), place, rounds), where))
     if options.start:
         show("start", start_up.block(start_up.measure(folder(small), place, rounds), where))
     if options.busy:
@@ -61,6 +64,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start", action="store_true", help="command to first token")
     parser.add_argument("--busy", action="store_true", help="beside a process that spins")
     parser.add_argument("--step", action="store_true", help="where a decode step's time goes")
+    parser.add_argument("--resume", action="store_true", help="a kept conversation goes on")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=SHAPES, action="append", help="repeatable")
     parser.add_argument("--precision", choices=PRECISIONS, action="append", help="repeatable")
@@ -74,8 +78,9 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if min(options.rounds, options.threads) < 1:
         parser.error("--rounds and --threads begin at 1")
-    if options.device != "cpu" and (options.start or options.busy or options.step):
-        parser.error("--start, --busy and --step are measured on the CPU")
+    on_cpu = (options.start, options.busy, options.step, options.resume)
+    if options.device != "cpu" and any(on_cpu):
+        parser.error("--start, --busy, --step and --resume are measured on the CPU")
     return options
 
 

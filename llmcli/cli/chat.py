@@ -52,7 +52,13 @@ Prompt = Annotated[
 ]
 System = Annotated[
     str | None,
-    typer.Option("--system", "-s", metavar="TEXT", show_default=False, help="The system prompt."),
+    typer.Option(
+        "--system",
+        "-s",
+        metavar="TEXT|@NAME",
+        show_default=False,
+        help="The system prompt, or the name of one in the profile.",
+    ),
 ]
 SystemFile = Annotated[
     Path | None,

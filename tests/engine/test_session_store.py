@@ -1,9 +1,12 @@
 """The folder of sessions: whole files or none, each writer's own, no name that leaves it."""
 
 import fcntl
+import itertools
 import multiprocessing
 import os
+import random
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +89,28 @@ def test_processes_that_write_at_once_lose_nothing(store: SessionStore) -> None:
     assert sorted(said(store, name)[0] for name in store.names()) == marks
     assert all(len(set(said(store, name))) == 1 for name in store.names())
     assert all(len(said(store, name)) == 40 for name in store.names())
+
+
+def write_for_ever(folder: Path) -> None:
+    store, name, stamp = SessionStore(folder), "chat", None
+    for turn in itertools.count(1):
+        name, stamp = store.write(name, session(*["word " * 500] * 2 * turn), stamp)
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(store: SessionStore) -> None:
+    context, moments = multiprocessing.get_context("fork"), random.Random(0)
+    for number in range(1, 9):
+        process = context.Process(target=write_for_ever, args=(store.folder,))
+        process.start()
+        written = store.path("chat" if number == 1 else f"chat-{number}")
+        while not written.exists():
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.05))
+        process.kill()
+        process.join()
+    assert len(store.names()) == 8
+    assert [store.read(name).damage for name in store.names()] == [None] * 8
+    assert all(len(said(store, name)) >= 2 for name in store.names())
 
 
 def test_a_full_disk_leaves_the_old_file(
