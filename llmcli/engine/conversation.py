@@ -314,6 +314,8 @@ class Conversation:
             left_out=self.left_out,
             prompt_tokens=len(generation.prompt_of(len(generation.token_ids))),
             thought=bool(generation.thought),
+            cut=generation.finish_reason == "stop"
+            and generation.token_ids[-1] not in self.model.stop_ids,
         )
 
     def _count(self, messages: list[Message]) -> int:
