@@ -1,4 +1,4 @@
-"""What the table on prefix reuse says of raw figures, and that the arms are what they are called."""
+"""What the table on prefix reuse says of raw figures, and that its arms are what they say."""
 
 import json
 
