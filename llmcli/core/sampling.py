@@ -1,6 +1,6 @@
 """Logits -> the next token: stages as pure functions, and the Sampler that applies them in order.
 
-penalties, bias, temperature, top-k, top-p, min-p, draw. It knows nothing of text or of models.
+penalties, bias, mask, temperature, top-k, top-p, min-p, draw. It knows nothing of text or of models.
 Every stage takes and returns logits (vocab_size,) in fp32; a token that a stage rules out has
 the logit -inf. Ties are broken by the lower id, so that the same logits always give the same token.
 """
@@ -31,6 +31,16 @@ class Draw:
     logprob: float
 
 
+@dataclass(frozen=True)
+class Mask:
+    """Which tokens a grammar allows: `allowed` (vocab_size,), bool. Where the answer may not end
+    yet, `ending` may name the token that leads to its end; see `stand_in`."""
+
+    allowed: Tensor
+    ending: int | None = None
+    stop_ids: Sequence[int] = ()
+
+
 def penalize_repetition(logits: Tensor, seen: Sequence[int], penalty: float) -> Tensor:
     """Make the tokens in `seen` less likely, however often each occurs."""
     ids = _beside(logits, list(set(seen)))
@@ -53,6 +63,17 @@ def add_bias(logits: Tensor, bias: dict[int, float]) -> Tensor:
     ids = _beside(logits, list(bias))
     values = [-math.inf if value <= NEVER else value for value in bias.values()]
     return logits.index_put((ids,), logits[ids] + _beside(logits, values))
+
+
+def stand_in(logits: Tensor, stop_ids: Sequence[int], token: int) -> Tensor:
+    """Give `token` the probability of the stop ids beside its own: it does what they may not."""
+    both = logits[_beside(logits, [token, *stop_ids])]
+    return logits.index_put((_beside(logits, [token]),), torch.logsumexp(both, dim=0))
+
+
+def apply_mask(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Rule out every token that is not `allowed` (vocab_size,), bool."""
+    return torch.where(allowed, logits, -math.inf)
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -94,6 +115,15 @@ def keep_min_p(logits: Tensor, p: float) -> Tensor:
     return torch.where(logits < logits.max() + math.log(p), -math.inf, logits)
 
 
+def best_logprobs(logits: Tensor, k: int) -> list[tuple[int, float]]:
+    """The `k` likeliest tokens with the logarithms of the model's own probabilities for them, best
+    first, of equals the lower id; all tokens where there are no more."""
+    logprobs = torch.log_softmax(logits.double(), dim=0)
+    ids = best_ids(logits, min(k, len(logits)))
+    found = zip(ids.tolist(), logprobs[ids].tolist(), strict=True)
+    return sorted(found, key=lambda candidate: -candidate[1])
+
+
 def entropy_bits(logits: Tensor) -> float:
     """How undecided the model is: the entropy of its own probabilities, in bits."""
     return float(torch.special.entr(torch.softmax(logits.float(), dim=0)).sum()) / math.log(2)
@@ -128,14 +158,20 @@ class Sampler:
         else:
             self._random.manual_seed(spec.seed)
 
-    def draw(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Draw:
+    def draw(
+        self,
+        logits: Tensor,
+        prompt: Sequence[int],
+        answer: Sequence[int],
+        mask: Mask | None = None,
+    ) -> Draw:
         """Choose the token that follows `prompt` + `answer` from logits (vocab_size,).
 
         Raises GenerationError where the logits hold NaN or nothing is left to choose from.
         """
         logits = logits.float()
         if not _at_hand(logits):
-            found = self.drawn(logits, prompt, answer).tolist()  # one transfer
+            found = self.drawn(logits, prompt, answer, mask).tolist()  # one transfer
             token, logprob, peak, allowed_peak = found
             _check(peak, answer)
             _check(allowed_peak, answer, steered=True)
@@ -143,17 +179,23 @@ class Sampler:
         with kernels.one_thread():
             best, peak, total = ops.survey(logits)
             _check(peak, answer)
-            allowed = self._steer(logits, prompt, answer)
+            allowed = self._steer(logits, prompt, answer, mask)
             if allowed is not logits:
                 best, peak, _ = ops.survey(allowed)
                 _check(peak, answer, steered=True)
             token = best if self.spec.temperature == 0 else int(self._choose(allowed, peak))
         return Draw(token, float(logits[token]) - total)
 
-    def drawn(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
+    def drawn(
+        self,
+        logits: Tensor,
+        prompt: Sequence[int],
+        answer: Sequence[int],
+        mask: Mask | None = None,
+    ) -> Tensor:
         """The same on the device, where nobody looks -> (4,) in fp64: the token, its logprob, the
-        largest logit before and after penalties and bias."""
-        allowed = self._steer(logits, prompt, answer)
+        largest logit before and after penalties, bias and mask."""
+        allowed = self._steer(logits, prompt, answer, mask)
         peaks = torch.stack((logits.max(), allowed.max()))
         greedy = self.spec.temperature == 0
         token = allowed.argmax(0, keepdim=True) if greedy else self._choose(allowed, peaks[1:])
@@ -172,7 +214,9 @@ class Sampler:
         index = torch.searchsorted(reach, place * reach[-1], right=True).clamp(max=len(reach) - 1)
         return index if ids is None else ids.gather(0, index)
 
-    def _steer(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
+    def _steer(
+        self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int], mask: Mask | None
+    ) -> Tensor:
         spec = self.spec
         if spec.repetition_penalty != 1 and spec.repeat_last_n != 0:
             seen = [*prompt, *answer]
@@ -181,7 +225,13 @@ class Sampler:
                 logits = penalize_repetition(logits, seen, spec.repetition_penalty)
         if answer and (spec.frequency_penalty or spec.presence_penalty):
             logits = penalize_counts(logits, answer, spec.frequency_penalty, spec.presence_penalty)
-        return add_bias(logits, spec.logit_bias) if spec.logit_bias else logits
+        if spec.logit_bias:
+            logits = add_bias(logits, spec.logit_bias)
+        if mask is None:
+            return logits
+        if mask.ending is not None:
+            logits = stand_in(logits, mask.stop_ids, mask.ending)
+        return apply_mask(logits, mask.allowed)
 
     def _filter(self, logits: Tensor, peak: float | Tensor) -> Tensor:
         spec = self.spec

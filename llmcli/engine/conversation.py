@@ -6,6 +6,7 @@ cache holds. It knows nothing of terminals.
 
 from collections.abc import Sequence
 from time import perf_counter_ns
+from typing import TYPE_CHECKING
 
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.generate import Generation
@@ -14,6 +15,9 @@ from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
 from llmcli.engine.thinking import thinking_filter
 from llmcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from llmcli.engine.grammar import Grammar
 
 Message = dict[str, str]
 
@@ -48,6 +52,8 @@ class Conversation:
         max_tokens: int | None = None,
         stop: Sequence[str] = (),
         measure_entropy: bool = False,
+        grammar: "Grammar | None" = None,
+        n_candidates: int = 0,
     ) -> Generation:
         """The answer to `text`, still to be iterated, and then to be kept with `keep`.
 
@@ -67,6 +73,8 @@ class Conversation:
             started_ns=started,
             thinking=thinking_filter(self._template, self.model.tokenizer, ids),
             measure_entropy=measure_entropy,
+            grammar=grammar,
+            n_candidates=n_candidates,
         )
         self.messages = messages
         return generation

@@ -4,9 +4,9 @@ It knows nothing of conversations or terminals.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter_ns
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
 from llmcli.core.recorded import step
-from llmcli.core.sampling import Draw, Sampler, entropy_bits
+from llmcli.core.sampling import Draw, Mask, Sampler, best_logprobs, entropy_bits
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.hardware import memory_failures
 from llmcli.engine.limits import check_prompt
@@ -24,9 +24,13 @@ from llmcli.engine.stops import StopFilter
 from llmcli.engine.thinking import ThinkingFilter
 from llmcli.engine.timings import Clock, Timings
 
+if TYPE_CHECKING:
+    from llmcli.engine.grammar import Grammar
+
 PREFILL_CHUNK = 512
 
 FinishReason = Literal["stop", "length", "context", "interrupted"]
+Candidate = tuple[int, float]  # a token, and the logarithm of the model's own probability for it
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Step:
     character. `logprob` is the logarithm of the model's own probability, before any sampling
     setting. `finish` says why this token is the last, and is None before. `thought` is as `text`,
     but of the thinking before the answer, to which the token belongs if it is `thinking`.
-    `entropy` is that of the model's own probabilities, in bits, where it was asked for."""
+    `entropy` is that of the model's own probabilities, in bits, and `candidates` are its likeliest
+    tokens, best first, where they were asked for."""
 
     token: int
     text: str
@@ -45,6 +50,7 @@ class Step:
     thought: str = ""
     thinking: bool = False
     entropy: float | None = None
+    candidates: tuple[Candidate, ...] = ()
 
 
 @memory_failures("computing the text")
@@ -77,6 +83,7 @@ class Generation:
     holds prompt and answer afterwards. With `use_cache` off every step recomputes the whole text.
     `started_ns` is when the user asked (`perf_counter_ns`), where that was before. With `thinking`,
     a thought before the answer is told from it; stop texts are looked for in the answer alone.
+    With `grammar` the answer follows it, and a stop text ends it only where that is satisfied.
     Raises PromptError for a prompt without a token, or with no room left for one.
     """
 
@@ -93,6 +100,8 @@ class Generation:
         started_ns: int | None = None,
         thinking: ThinkingFilter | None = None,
         measure_entropy: bool = False,
+        grammar: "Grammar | None" = None,
+        n_candidates: int = 0,
     ) -> None:
         check_prompt(prompt_ids, model.context)
         for token in sampling.logit_bias:
@@ -104,9 +113,14 @@ class Generation:
         self.cached_tokens = 0
         self._held = held or (HeldPrefix(model.new_cache()) if use_cache else None)
         self._sampler = Sampler(sampling, model.decoder.device)
-        self._thinking, self._stops = thinking, StopFilter(stop)
+        self._thinking, self._constrained = thinking, None
+        if grammar is not None:
+            from llmcli.engine.constrain import constrained_answer  # llguidance: only if need be
+
+            self._constrained = constrained_answer(model, grammar, self.prompt_ids, thinking)
+        self._stops = StopFilter(stop, self._constrained and self._constrained.matches)
         self._stream = model.tokenizer.stream(thinking.spelled() if thinking else frozenset())
-        self._measure_entropy = measure_entropy
+        self._measure_entropy, self._n_candidates = measure_entropy, n_candidates
         self._room = model.context - len(self.prompt_ids)
         self._limit = self._room if max_tokens is None else min(max_tokens, self._room)
         self._clock = Clock(model.synchronize)
@@ -117,13 +131,21 @@ class Generation:
     def __iter__(self) -> Iterator[Step]:
         logits = self._prefill()
         for index in range(self._limit):
-            draw = self._draw(logits)
+            draw = self._draw(logits, self._limit - index)
             entropy = entropy_bits(logits) if self._measure_entropy else None
             step = self._step(draw, index, entropy)
+            if self._n_candidates:
+                best = tuple(best_logprobs(logits, self._n_candidates))
+                step = replace(step, candidates=best)
             yield step
             if step.finish is not None:
                 return
             logits = self._forward(draw.token)
+
+    @property
+    def satisfied(self) -> bool | None:
+        """Whether the answer is what the grammar asks for; None where none was given."""
+        return self._constrained and self._constrained.matches(self.text)
 
     def interrupt(self) -> tuple[str, str]:
         """End here, keeping what was said; returns what was still held back of the thought, and of
@@ -169,9 +191,16 @@ class Generation:
         self._clock.forwards.append(self._clock.since(start))
         return logits
 
-    def _draw(self, logits: Tensor) -> Draw:
+    def _draw(self, logits: Tensor, left: int) -> Draw:
         start = perf_counter_ns()
-        draw = self._sampler.draw(logits, self.prompt_ids, self.token_ids)
+
+        def drawn(mask: Mask | None = None) -> Draw:
+            return self._sampler.draw(logits, self.prompt_ids, self.token_ids, mask)
+
+        if self._constrained is None:
+            draw = drawn()
+        else:
+            draw = self._constrained.choose(drawn, logits, left, inside=self._inside())
         self._clock.samples.append(self._clock.since(start))
         self.token_ids.append(draw.token)
         return draw
@@ -184,9 +213,12 @@ class Generation:
         if not by_token:
             thought, shown, by_text = self._split(self._stream.push(draw.token))
         finish: FinishReason | None = None
-        if by_token or by_text:
+        ended, hurried = by_token or by_text, False
+        if self._constrained is not None:
+            ended, hurried = ended or self._constrained.ended, self._constrained.hurried
+        if ended and not hurried:
             finish = "stop"
-        elif index + 1 == self._limit:
+        elif ended or index + 1 == self._limit:
             finish = "context" if self._limit == self._room else "length"
         if finish is not None and not by_text:
             more, rest = self._finished()
