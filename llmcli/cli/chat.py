@@ -3,11 +3,13 @@
 It knows the options and how a chat begins and ends; a turn is `cli.turns`, a key `message_reader`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmcli.cli.context_options import ContextFlags
 from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
 from llmcli.cli.groups import sources, with_groups
 from llmcli.cli.interrupts import INTERRUPTED
@@ -31,6 +33,7 @@ from llmcli.errors import LlmcliError, PromptError, UsageError
 
 if TYPE_CHECKING:
     from llmcli.engine.folder import CheckedFolder
+    from llmcli.engine.session import Model as LoadedModel
 
 Prompt = Annotated[
     str | None,
@@ -77,6 +80,7 @@ def chat(
     no_history: NoHistory = False,
     *,
     place: LoadFlags,
+    overflow: ContextFlags,
     sampling: SamplingFlags,
     json: Json = False,
     quiet: Quiet = False,
@@ -101,13 +105,29 @@ def chat(
     question = _question(prompt)
     settings = SamplingSettings.of(sampling, sources(context), checked)
     _check(checked, place, system, question)
+
+    def other(name: str, old: SamplingSettings) -> "tuple[LoadedModel, SamplingSettings]":
+        flags = replace(place, revision=None)
+        found = find(name, flags, output)
+        return load(found, flags, output), old.with_model(found)
+
     loaded = load(checked, place, output)
 
     from llmcli.engine.conversation import Conversation
 
-    conversation = Conversation(loaded, system=system, use_cache=not no_cache)
-    shown = timings_wanted(show_timings, output)
-    turns = Turns(conversation, settings, output, show_timings=shown)
+    turns = Turns(
+        Conversation(
+            loaded,
+            system=system,
+            use_cache=not no_cache,
+            on_overflow=overflow.on_overflow,
+        ),
+        settings,
+        output,
+        show_timings=timings_wanted(show_timings, output),
+        load=other,
+    )
+    del loaded  # /model may put another one in its place
     if question is None:
         _converse(turns, keep_history=not no_history)
     elif turns.take(question) == "interrupted":
@@ -150,13 +170,10 @@ def _converse(turns: Turns, *, keep_history: bool) -> None:
     from llmcli.cli.message_reader import message_reader
     from llmcli.cli.slash import answer
 
-    output, model = turns.output, turns.conversation.model
-    scheme = model.scheme
-    device, dtype = model.decoder.device, str(model.decoder.dtype).removeprefix("torch.")
-    kind = dtype if scheme is None else f"{scheme.label}, {dtype}"
-    output.notice(f"{model.name} · {kind} on {device} · context {model.context:,} tokens")
+    output = turns.output
+    turns.introduce()
     output.notice("/help lists the commands; Ctrl+C stops an answer, Ctrl+D leaves.")
-    reader = message_reader(output, keep_history=keep_history)
+    turns.reader = reader = message_reader(output, keep_history=keep_history)
     while True:
         try:
             text = reader.read()

@@ -21,8 +21,11 @@ BLOCK = '"""'
 
 
 class Reader(Protocol):
-    def read(self) -> str | None:
-        """The next message; None at the end of input. Raises KeyboardInterrupt on Ctrl+C."""
+    can_prefill: bool
+
+    def read(self, text: str = "") -> str | None:
+        """The next message; None at the end of input. Raises KeyboardInterrupt on Ctrl+C. `text`
+        stands there to be changed, where the terminal `can_prefill` it."""
 
 
 def message_reader(output: Output, *, keep_history: bool) -> Reader:
@@ -51,10 +54,12 @@ def unwrapped(text: str) -> str:
 class LineReader:
     """For terminals that cannot move the cursor: the terminal itself edits each line."""
 
+    can_prefill = False
+
     def __init__(self, output: Output) -> None:
         self._stderr = output.stderr
 
-    def read(self) -> str | None:
+    def read(self, text: str = "") -> str | None:
         text = self._line(PROMPT)
         while text and in_open_block(text):
             more = self._line(CONTINUED)
@@ -78,6 +83,8 @@ class LineReader:
 class EditingReader:
     """prompt_toolkit: line editing, history, several lines; what is pasted never submits."""
 
+    can_prefill = True
+
     def __init__(self, screen: int, *, keep_history: bool) -> None:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.output import create_output
@@ -96,9 +103,9 @@ class EditingReader:
             reserve_space_for_menu=0,
         )
 
-    def read(self) -> str | None:
+    def read(self, text: str = "") -> str | None:
         try:
-            return unwrapped(self._session.prompt())
+            return unwrapped(self._session.prompt(default=text))
         except EOFError:
             return None
 

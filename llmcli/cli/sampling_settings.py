@@ -107,6 +107,12 @@ class SamplingSettings:
         _spec(self._model | changed)
         self._chosen = changed
 
+    def with_model(self, checked: "CheckedFolder") -> "SamplingSettings":
+        """The same choices for another model, but for biases: its ids mean other tokens."""
+        twin = SamplingSettings.of(SamplingFlags(), {}, checked)
+        twin._chosen = {name: s for name, s in self._chosen.items() if name != "logit_bias"}
+        return twin
+
     def _read(self, name: str, text: str) -> Any:
         if name == "stop":
             return (text,)

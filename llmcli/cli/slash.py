@@ -5,10 +5,10 @@ It knows the commands and their looks; turns and settings are changed through `T
 
 from typing import Any
 
+from llmcli.cli import slash_answer, slash_context, slash_text
 from llmcli.cli.sampling_settings import nearest
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import cell
-from llmcli.cli.timings_text import timings_rows
 from llmcli.cli.turns import Turns
 from llmcli.errors import UsageError
 
@@ -85,13 +85,6 @@ def _undo(turns: Turns, rest: str) -> bool:
     return True
 
 
-def _stats(turns: Turns, rest: str) -> bool:
-    if turns.timings is None:
-        raise UsageError("there was no turn yet")
-    show(turns, timings_rows(turns.timings, turns.context_used(), turns.conversation.model.context))
-    return True
-
-
 COMMANDS = {
     "help": Command("help", "this list", _help),
     "exit": Command("exit, /bye, /quit", "leave; so does Ctrl+D", _exit),
@@ -104,7 +97,9 @@ COMMANDS = {
     ),
     "regen": Command("regen", "answer the last question anew", _regen),
     "undo": Command("undo", "take back the last question and its answer", _undo),
-    "stats": Command("stats", "what the last answer took, and how full the context is", _stats),
+    **slash_text.COMMANDS,
+    **slash_answer.COMMANDS,
+    **slash_context.COMMANDS,
 }
 ALIASES = {"bye": "exit", "quit": "exit"}
 KEYS = (

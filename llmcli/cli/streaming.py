@@ -3,8 +3,9 @@
 It knows nothing of how tokens are made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmcli.cli.interrupts import interruptible
@@ -14,7 +15,10 @@ from llmcli.engine.timings import Timings
 from llmcli.reports import to_json
 
 if TYPE_CHECKING:
+    from llmcli.engine.budget import Budget
     from llmcli.engine.generate import Generation
+    from llmcli.engine.ledger import Ledger
+    from llmcli.engine.overflow import Drop
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,13 @@ class GenerateSummary(Summary):
     schema: ClassVar[str] = "generate/1"
 
 
+@dataclass(frozen=True)
 class ChatSummary(Summary):
+    """`prefix` is None without a cache; `drops` are the turns that made room for this one."""
+
+    budget: "Budget"
+    prefix: "Ledger | None"
+    drops: "Sequence[Drop]"
     schema: ClassVar[str] = "chat/1"
 
 
@@ -68,7 +78,7 @@ def stream(generation: "Generation", output: Output) -> None:
                         output.text(step.text)
                     interruption.check()
         except KeyboardInterrupt:
-            rest = generation.interrupt()
+            _, rest = generation.interrupt()
             if not output.json:
                 output.text(rest)
     finally:
@@ -77,10 +87,15 @@ def stream(generation: "Generation", output: Output) -> None:
 
 
 def summarize(
-    kind: type[Summary], generation: "Generation", settings: SamplingSettings, output: Output
+    kind: type[Summary],
+    generation: "Generation",
+    settings: SamplingSettings,
+    output: Output,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Print the summary line of a finished answer."""
+    """Print the summary line of a finished answer; `more` are the fields that `kind` adds."""
     table = settings.table()
+    timings = generation.timings()
     assert generation.finish_reason is not None
     report = kind(
         type="summary",
@@ -88,10 +103,11 @@ def summarize(
         text=generation.text,
         token_ids=generation.token_ids,
         finish_reason=generation.finish_reason,
-        prompt_tokens=len(generation.prompt_ids),
+        prompt_tokens=timings.prompt_tokens,
         cached_tokens=generation.cached_tokens,
-        timings=generation.timings(),
+        timings=timings,
         sampling={name: setting.value for name, setting in table.items()},
         sampling_sources={name: setting.source for name, setting in table.items()},
+        **more,
     )
     output.text(to_json(report, indent=None) + "\n")

@@ -99,12 +99,16 @@ class KVCache:
             raise ValueError(f"cannot truncate a cache of {self.length} positions to {length}")
         self.length = length
 
-    def fork(self) -> "KVCache":
-        """An independent copy of what is held."""
+    def fork(self, length: int | None = None) -> "KVCache":
+        """An independent copy of what is held, or of its first `length` positions, with no more
+        room than those need."""
         twin = object.__new__(KVCache)
         twin.length, twin.limit = self.length, self.limit
         twin.d_head = self.d_head
-        twin._layers = [layer.clone() for layer in self._layers]
+        room = self.capacity if length is None else min(max(length + 1, _SMALLEST), self.capacity)
+        parts = (layer[:, :, :, :room] for layer in self._layers)
+        twin._layers = [part.clone(memory_format=torch.contiguous_format) for part in parts]
+        twin.truncate(twin.length if length is None else length)
         twin._table = twin._addresses()
         return twin
 

@@ -14,7 +14,7 @@ from llmcli.engine.grammar import Grammar, Vocabulary, vocabulary
 from llmcli.engine.session import Model
 from llmcli.engine.thinking import TAGS, ThinkingFilter
 from llmcli.engine.way_out import WayOut
-from llmcli.errors import GenerationError
+from llmcli.errors import GenerationError, UsageError
 
 _BITS = torch.tensor([[byte >> bit & 1 for bit in range(8)] for byte in range(256)]).bool()
 # A stop id so much less likely (in ln) than the best of what is allowed is no wish to end.
@@ -24,11 +24,11 @@ _NEAR = 32
 
 
 class ConstrainedAnswer:
-    """Follows an answer token by token, from `choose` to `choose`.
+    """Goes along with an answer, token by token.
 
     A stop id is allowed only where the grammar is satisfied. Before that a model that would rather
     end gives its wish to the token that leads there, and when the room comes to its end, tokens
-    that would leave too little of it are refused: `hurried` says that it came to that.
+    that would leave too little of it are refused: `shortened` says that it came to that.
     """
 
     def __init__(
@@ -41,13 +41,15 @@ class ConstrainedAnswer:
     ) -> None:
         """`openings`: tokens that may begin a thought before the answer; `thinking`: the prompt
         has begun one. A thought is free, but for ending within it."""
-        self._vocabulary, self._openings, self._thinking = vocabulary, [*openings], thinking
+        self._grammar, self._vocabulary = grammar, vocabulary
+        self._openings, self._thinking = frozenset(openings), thinking
         self._start = vocabulary.matcher(grammar)
         self._matcher = self._start.deep_copy()
         self._way_out = WayOut(vocabulary, json=grammar.kind == "json_schema")
         self._way: list[int] | None = None  # from here, where it is known
         self._look = math.inf  # the way is looked for once the room is down to this
-        self.hurried = False
+        self._thought = 0  # tokens before the answer
+        self.shortened = False
 
     @property
     def ended(self) -> bool:
@@ -64,31 +66,42 @@ class ConstrainedAnswer:
     ) -> Draw:
         """The next token, drawn from logits (vocab_size,) by `draw`. `left`: how many may come, it
         included; `inside`: whether the text so far ends within a thought."""
-        self._thinking = self._thinking and inside
-        if self._thinking:
-            return draw(Mask(~_only(self._vocabulary.stop_ids, logits)))
         way = self._way_in(left)
-        found = draw(self._mask(logits))
-        self._thinking = found.token in self._openings
-        self._openings = []
-        if self._thinking or found.token in self._vocabulary.stop_ids:
+        mask = self._free(logits) if self._thinking and inside else self._mask(logits)
+        found = draw(mask)
+        before = self._matcher.deep_copy() if way is not None else self._matcher
+        self.follow(found.token, inside=inside)
+        if way is None or found.token in self._vocabulary.stop_ids or self._thinking:
             return found
-        if way is None:
-            self._take(found.token)
-            return found
-        before, self._matcher = self._matcher, self._matcher.deep_copy()
-        self._take(found.token)
         rest = way[1:] if found.token in way[:1] else self._way_out.of(self._matcher)
         if rest is None or len(rest) >= left:
-            self._matcher, self.hurried = before, True
+            self._matcher, self.shortened = before, True
             found, rest = draw(Mask(_only(way[:1], logits))), way[1:]
-            self._take(found.token)
+            self._matcher.consume_token(found.token)
         self._way = rest
         return found
 
-    def _take(self, token: int) -> None:
-        self._matcher.consume_token(token)
-        self._way = None
+    def follow(self, token: int, *, inside: bool) -> None:
+        """Take a token as the next one. Raises UsageError where the grammar does not allow it."""
+        self._thinking = self._thinking and inside
+        opened = token in self._openings
+        self._openings, self._way = frozenset(), None
+        if self._thinking or opened:
+            self._thinking, self._thought = True, self._thought + 1
+        elif token not in self._vocabulary.stop_ids and not self._matcher.consume_token(token):
+            raise UsageError("the grammar of this answer does not allow that token there")
+
+    def mask_after(self, tokens: Sequence[int]) -> Callable[[Tensor], Mask] | None:
+        """What is allowed after the answer's first `tokens`; None within the thought before it."""
+        if len(tokens) < self._thought:
+            return None
+        twin = ConstrainedAnswer(self._grammar, self._vocabulary)
+        for token in tokens[self._thought :]:
+            twin.follow(token, inside=False)
+        return twin._mask
+
+    def _free(self, logits: Tensor) -> Mask:
+        return Mask(~_only(self._vocabulary.stop_ids, logits))
 
     def _mask(self, logits: Tensor) -> Mask:
         bits = self._matcher.compute_bitmask()
@@ -99,11 +112,11 @@ class ConstrainedAnswer:
         allowed = _BITS.index_select(0, packed).view(-1)[: len(logits)].to(logits.device)
         if self._openings:
             allowed = allowed | _only(self._openings, logits)
-        stop_ids = self._vocabulary.stop_ids
+        mask, stop_ids = Mask(allowed), self._vocabulary.stop_ids
         if not stop_ids or self._matcher.is_accepting():
-            return Mask(allowed)
-        if logits[stop_ids].max() < apply_mask(logits, allowed).max() - _NO_WISH:
-            return Mask(allowed)
+            return mask
+        if logits[stop_ids].max() < apply_mask(logits, mask).max() - _NO_WISH:
+            return mask
         return Mask(allowed, self._way_out.ending(self._matcher), stop_ids)
 
     def _way_in(self, left: int) -> list[int] | None:
