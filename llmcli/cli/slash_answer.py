@@ -102,6 +102,7 @@ def _view(turns: Turns, index: int, top: int = TOP, also: tuple[int, ...] = ()) 
         top=top,
         drawn=generation.token_ids[index],
         also=also,
+        mask=generation.mask_at(index),
     )
 
 

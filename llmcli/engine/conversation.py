@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmcli.core.sampling import Draw
 from llmcli.core.sampling_spec import SamplingSpec
@@ -22,6 +22,9 @@ from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
 from llmcli.engine.thinking import thinking_filter
 from llmcli.errors import PromptError, UsageError
+
+if TYPE_CHECKING:
+    from llmcli.engine.grammar import Grammar
 
 
 @dataclass
@@ -103,6 +106,8 @@ class Conversation:
         max_tokens: int | None = None,
         stop: Sequence[str] = (),
         measure_entropy: bool = False,
+        grammar: "Grammar | None" = None,
+        n_candidates: int = 0,
     ) -> Generation:
         """The answer to `text`, still to be iterated, and then to be kept with `keep`.
 
@@ -122,6 +127,8 @@ class Conversation:
             max_tokens=max_tokens,
             stop=stop,
             measure_entropy=measure_entropy,
+            grammar=grammar,
+            n_candidates=n_candidates,
             started_ns=started,
         )
 
@@ -134,6 +141,8 @@ class Conversation:
         max_tokens: int | None = None,
         stop: Sequence[str] = (),
         measure_entropy: bool = False,
+        grammar: "Grammar | None" = None,
+        n_candidates: int = 0,
     ) -> Generation:
         """The last answer up to its token `index`, then `draw` in that one's place, and what comes
         of it: to be iterated and kept as that of `ask`, whose answer it replaces.
@@ -152,6 +161,8 @@ class Conversation:
             max_tokens=max_tokens,
             stop=stop,
             measure_entropy=measure_entropy,
+            grammar=grammar,
+            n_candidates=n_candidates,
             started_ns=perf_counter_ns(),
             given=[*before.draws[:index], draw],
         )
@@ -314,8 +325,7 @@ class Conversation:
             left_out=self.left_out,
             prompt_tokens=len(generation.prompt_of(len(generation.token_ids))),
             thought=bool(generation.thought),
-            cut=generation.finish_reason == "stop"
-            and generation.token_ids[-1] not in self.model.stop_ids,
+            cut=generation.cut,
         )
 
     def _count(self, messages: list[Message]) -> int:
