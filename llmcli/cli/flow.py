@@ -120,12 +120,11 @@ class Flow:
         self._console.print(text, soft_wrap=True, end="")
 
     def _highlighted(self, line: CodeLine) -> "list[Text]":
-        from pygments.token import string_to_tokentype
         from rich.style import Style
         from rich.syntax import ANSISyntaxTheme, Syntax
 
         colours = {
-            string_to_tokentype(name): Style.parse(style) for name, style in CODE_COLOURS.items()
+            tuple(name.split(".")): Style.parse(style) for name, style in CODE_COLOURS.items()
         }
         code = safe(line.code)
         syntax = Syntax(code, line.language or "text", theme=ANSISyntaxTheme(colours))

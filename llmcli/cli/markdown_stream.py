@@ -8,7 +8,8 @@ import re
 from typing import TYPE_CHECKING
 
 from llmcli.cli.flow import Flow
-from llmcli.cli.markdown_parts import Block, Span, blocks_of, units
+from llmcli.cli.markdown_parts import Block, blocks_of, units
+from llmcli.cli.markdown_spans import Span
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,6 +5,7 @@ It knows the commands and their looks; turns and settings are changed through `T
 
 from typing import Any
 
+from llmcli.cli import slash_thinking
 from llmcli.cli.sampling_settings import nearest
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import cell
@@ -105,6 +106,7 @@ COMMANDS = {
     "regen": Command("regen", "answer the last question anew", _regen),
     "undo": Command("undo", "take back the last question and its answer", _undo),
     "stats": Command("stats", "what the last answer took, and how full the context is", _stats),
+    **slash_thinking.COMMANDS,
 }
 ALIASES = {"bye": "exit", "quit": "exit"}
 KEYS = (

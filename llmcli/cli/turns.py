@@ -5,6 +5,8 @@ It knows the conversation and how its answers are shown, and nothing of where qu
 
 from typing import TYPE_CHECKING
 
+from llmcli.cli.interrupts import interruptible
+from llmcli.cli.looks import PLAIN, Looks
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_settings import SamplingSettings
 from llmcli.cli.streaming import ChatSummary, stream, summarize
@@ -26,24 +28,32 @@ class Turns:
         output: Output,
         *,
         show_timings: bool,
+        looks: Looks = PLAIN,
     ) -> None:
         self.conversation, self.settings, self.output = conversation, settings, output
         self.timings: Timings | None = None
-        self._show_timings = show_timings
+        self._show_timings, self._looks = show_timings, looks
 
     def take(self, text: str) -> "FinishReason | None":
         """Ask, and show the answer. Ctrl+C cuts it short; what was said is kept.
 
         Raises PromptError and GenerationError; the conversation stays usable.
         """
-        generation = self.conversation.ask(
-            text,
-            self.settings.spec(),
-            max_tokens=self.settings.max_tokens,
-            stop=self.settings.stop,
-        )
+        before = self.conversation.messages
         try:
-            stream(generation, self.output)
+            with interruptible():
+                generation = self.conversation.ask(
+                    text,
+                    self.settings.spec(),
+                    max_tokens=self.settings.max_tokens,
+                    stop=self.settings.stop,
+                    measure_entropy=self._looks.color_by == "entropy",
+                )
+        except BaseException:  # Ctrl+C, too, may come between any two steps of it
+            self.conversation.messages = before
+            raise
+        try:
+            stream(generation, self.output, self._looks)
         finally:
             self.conversation.keep(generation)
             self.timings = generation.timings()
@@ -71,7 +81,8 @@ class Turns:
         context = self.conversation.model.context
         if generation.finish_reason == "context":
             self.output.notice(f"the answer was cut: the context of {context:,} tokens is full")
-        if generation.finish_reason == "interrupted" and not generation.text:
+        said = generation.text or generation.thought
+        if generation.finish_reason == "interrupted" and not said:
             self.output.notice("nothing was said yet: the conversation is as it was before")
         if self._show_timings:
             show_footer(self.output, timings, self.context_used(), context)
