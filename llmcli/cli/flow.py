@@ -37,7 +37,7 @@ CODE_COLOURS = {
 
 class Flow:
     """Text broken between words at the width of the terminal. A word is printed when it is known
-    where it ends; a wide character, as in Chinese, is a word by itself."""
+    on which line; a wide character, as in Chinese, is a word by itself."""
 
     def __init__(self, console: "Console") -> None:
         self._console = console
@@ -46,6 +46,7 @@ class Flow:
         self._column = self._space = 0
         self._hang: tuple[Span, ...] = ()
         self._word: list[tuple[str, str]] = []
+        self._within = False  # whether the beginning of the word is printed
         self._code: tuple[str, list[Text]] = ("", [])
 
     def print(self, part: Part) -> None:
@@ -66,6 +67,8 @@ class Flow:
         self._put("\n", "")
 
     def _text(self, text: str, style: str) -> None:
+        from rich.cells import cell_len
+
         for piece in re.findall(r"\s+|\S+", text):
             if piece.isspace():
                 self._end_word()
@@ -75,16 +78,25 @@ class Flow:
                 if self._word and (_is_wide(word) or _is_wide(self._word[-1][0])):
                     self._end_word()
                 self._word.append((word, style))
+            width = sum(cell_len(word) for word, _ in self._word)
+            if self._within or self._column + self._space + width > self._width:
+                self._print_word(width)
+                self._within = True  # which the terminal breaks if it is longer than a line
 
     def _end_word(self) -> None:
         from rich.cells import cell_len
 
-        if not self._word:
-            return
-        width = sum(cell_len(text) for text, _ in self._word)
+        if self._word:
+            self._print_word(sum(cell_len(text) for text, _ in self._word))
+        self._within = False
+
+    def _print_word(self, width: int) -> None:
+        from rich.cells import cell_len
+
         hang = sum(cell_len(span.text) for span in self._hang)
         self._width = self._console.width  # it may have changed
-        if self._column + self._space + width > self._width and self._column > hang:
+        full = self._column + self._space + width > self._width
+        if full and not self._within and self._column > hang:
             self._put("\n", "")
             self._column = self._space = 0
             self._lead(self._hang)
@@ -92,7 +104,6 @@ class Flow:
             self._put(" " * self._space, "")
         for text, style in self._word:
             self._put(text, style)
-        # A word longer than the line is broken by the terminal.
         self._column = (self._column + self._space + width - 1) % self._width + 1
         self._space, self._word = 0, []
 

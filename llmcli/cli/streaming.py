@@ -21,14 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenLine:
-    """One token as a JSON line. `thinking`: it is part of what comes before the answer."""
+    """One token as a JSON line."""
 
     type: str
     id: int
     text: str
     logprob: float
     index: int
-    thinking: bool
+
+
+@dataclass(frozen=True)
+class ThoughtLine(TokenLine):
+    """One token of the thinking before the answer."""
+
+    thinking: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,9 @@ class JsonLines:
         self._output = output
 
     def show(self, step: "Step") -> None:
+        kind = ThoughtLine if step.thinking else TokenLine
         text = step.thought + step.text
-        line = TokenLine("token", step.token, text, step.logprob, step.index, step.thinking)
+        line = kind("token", step.token, text, step.logprob, step.index)
         self._output.text(to_json(line, indent=None) + "\n")
 
     def rest(self, thought: str, text: str) -> None:
