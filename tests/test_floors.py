@@ -18,7 +18,7 @@ LIBRARIES = {
     "engine": {"torch"},
     "views": {"torch"},
     "bench": {"torch"},
-    "cli": {"typer", "rich", "prompt_toolkit"},
+    "cli": {"typer", "rich", "prompt_toolkit", "markdown_it"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "demo" not in path.parts)
 

@@ -12,8 +12,10 @@ import typer
 from llmcli.cli.context_options import ContextFlags
 from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
 from llmcli.cli.groups import sources, with_groups
-from llmcli.cli.interrupts import INTERRUPTED
+from llmcli.cli.interrupts import exit_code, presses, uninterrupted
 from llmcli.cli.loading import LoadFlags, find, load
+from llmcli.cli.looks import LookFlags, Looks, show_legend
+from llmcli.cli.message_reader import InputFlags
 from llmcli.cli.options import (
     COMMAND,
     ChatTemplateFile,
@@ -58,9 +60,6 @@ SystemFile = Annotated[
         help="The system prompt, from a file.",
     ),
 ]
-NoHistory = Annotated[
-    bool, typer.Option("--no-history", help="Neither read nor write the file of past prompts.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -77,11 +76,12 @@ def chat(
     chat_template_file: ChatTemplateFile = None,
     no_cache: NoCache = False,
     show_timings: ShowTimings = None,
-    no_history: NoHistory = False,
     *,
     place: LoadFlags,
     overflow: ContextFlags,
     sampling: SamplingFlags,
+    look: LookFlags,
+    typing: InputFlags,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -100,8 +100,11 @@ def chat(
     - `llmcli chat demo -p 'Hello' --json`
     """
     output = Output(json=json, quiet=quiet)
+    looks = Looks.of(look, output)
     system = _system_prompt(system, system_prompt_file)
     checked = find(model, place, output, template_file=chat_template_file)
+    if look.think is not None:
+        _let_think(checked, look.think, output)
     question = _question(prompt)
     settings = SamplingSettings.of(sampling, sources(context), checked)
     _check(checked, place, system, question)
@@ -125,13 +128,15 @@ def chat(
         settings,
         output,
         show_timings=timings_wanted(show_timings, output),
+        looks=looks,
         load=other,
     )
     del loaded  # /model may put another one in its place
+    show_legend(looks, output)
     if question is None:
-        _converse(turns, keep_history=not no_history)
+        _converse(turns, typing)
     elif turns.take(question) == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(exit_code())
 
 
 def _system_prompt(text: str | None, file: Path | None) -> str | None:
@@ -151,6 +156,15 @@ def _question(prompt: str | None) -> str | None:
     return question
 
 
+def _let_think(checked: "CheckedFolder", think: bool, output: Output) -> None:
+    from llmcli.cli.slash_thinking import no_switch
+
+    if (refusal := no_switch(checked.template)) is not None:
+        output.notice(f"{'--think' if think else '--no-think'} changes nothing: {refusal}")
+    elif checked.template is not None:
+        checked.template.think = think
+
+
 def _check(
     checked: "CheckedFolder", place: LoadFlags, system: str | None, question: str | None
 ) -> None:
@@ -165,7 +179,7 @@ def _check(
         check_prompt(template.encode(messages), room)
 
 
-def _converse(turns: Turns, *, keep_history: bool) -> None:
+def _converse(turns: Turns, typing: InputFlags) -> None:
     """Question and answer until Ctrl+D. No error ends it, and none loses a turn."""
     from llmcli.cli.message_reader import message_reader
     from llmcli.cli.slash import answer
@@ -173,13 +187,17 @@ def _converse(turns: Turns, *, keep_history: bool) -> None:
     output = turns.output
     turns.introduce()
     output.notice("/help lists the commands; Ctrl+C stops an answer, Ctrl+D leaves.")
-    turns.reader = reader = message_reader(output, keep_history=keep_history)
-    while True:
-        try:
-            text = reader.read()
-            if text is None or (text and not answer(turns, text)):
-                return
-        except LlmcliError as error:
-            output.error(str(error), error.hint)
-        except KeyboardInterrupt:
-            continue
+    turns.reader = reader = message_reader(turns, typing)
+    with uninterrupted():
+        while presses.exit_code is None:
+            try:
+                text = reader.read()
+                presses.forget()
+                if text is None or (text and not answer(turns, text)):
+                    break
+            except LlmcliError as error:
+                output.error(str(error), error.hint)
+            except KeyboardInterrupt:
+                continue
+    if presses.exit_code is not None:
+        raise typer.Exit(presses.exit_code)

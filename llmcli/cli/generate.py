@@ -10,7 +10,7 @@ import typer
 
 from llmcli.cli.given_text import piped_text, read_file
 from llmcli.cli.groups import sources, with_groups
-from llmcli.cli.interrupts import INTERRUPTED
+from llmcli.cli.interrupts import exit_code
 from llmcli.cli.loading import LoadFlags, find, load
 from llmcli.cli.options import (
     COMMAND,
@@ -112,7 +112,7 @@ def generate(
         used = len(ids) + len(generation.token_ids)
         show_footer(output, generation.timings(), used, loaded.context)
     if generation.finish_reason == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(exit_code())
 
 
 def _text(prompt: str | None, file: Path | None) -> str:

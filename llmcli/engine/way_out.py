@@ -25,7 +25,11 @@ class WayOut:
     def __init__(self, vocabulary: Vocabulary, *, json: bool) -> None:
         self._json = json
         self._ends, self._next, self._printable = (
-            [vocabulary.bytes_to_id[spelled] for spelled in some if spelled in vocabulary.bytes_to_id]
+            [
+                vocabulary.bytes_to_id[spelled]
+                for spelled in some
+                if spelled in vocabulary.bytes_to_id
+            ]
             for some in (_ENDS, _NEXT, _PRINTABLE)
         )
 
