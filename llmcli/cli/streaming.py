@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmcli.cli.answer_text import Constraint, constraint_of
 from llmcli.cli.interrupts import interruptible
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_settings import SamplingSettings
 from llmcli.engine.timings import Timings
-from llmcli.reports import to_json
+from llmcli.reports import to_json, to_plain
 
 if TYPE_CHECKING:
     from llmcli.engine.budget import Budget
@@ -44,6 +45,7 @@ class Summary:
     prompt_tokens: int
     cached_tokens: int
     timings: Timings
+    constraint: Constraint | None
     sampling: Mapping[str, Any]
     sampling_sources: Mapping[str, str]
 
@@ -73,7 +75,8 @@ def stream(generation: "Generation", output: Output) -> None:
                 for step in generation:
                     if output.json:
                         line = TokenLine("token", step.token, step.text, step.logprob, step.index)
-                        output.text(to_json(line, indent=None) + "\n")
+                        more = {"top_logprobs": step.candidates} if step.candidates else {}
+                        output.text(to_json({**to_plain(line), **more}, indent=None) + "\n")
                     else:
                         output.text(step.text)
                     interruption.check()
@@ -106,6 +109,7 @@ def summarize(
         prompt_tokens=timings.prompt_tokens,
         cached_tokens=generation.cached_tokens,
         timings=timings,
+        constraint=constraint_of(generation),
         sampling={name: setting.value for name, setting in table.items()},
         sampling_sources={name: setting.source for name, setting in table.items()},
         **more,

@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 class StopFilter:
     """Lets text through as soon as it can no longer be the start of a stop text."""
 
-    def __init__(
-        self, stops: Sequence[str], complete: Callable[[str], bool] | None = None
-    ) -> None:
+    def __init__(self, stops: Sequence[str], complete: Callable[[str], bool] | None = None) -> None:
         """With `complete` a stop text is one only where it holds for all the text before."""
         self._stops = [stop for stop in stops if stop]
         self._complete = complete
