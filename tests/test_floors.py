@@ -15,7 +15,7 @@ ANYONE = {"errors", "reports"}
 LIBRARIES = {
     "core": {"torch"},
     "checkpoint": {"torch", "safetensors", "tokenizers", "jinja2", "huggingface_hub"},
-    "engine": {"torch"},
+    "engine": {"torch", "llguidance"},
     "views": {"torch"},
     "bench": {"torch"},
     "cli": {"typer", "rich", "prompt_toolkit", "markdown_it"},

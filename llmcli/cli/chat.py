@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmcli.cli.answer_options import AnswerFlags, grammar_of
 from llmcli.cli.context_options import ContextFlags
 from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
 from llmcli.cli.groups import sources, with_groups
@@ -82,6 +83,7 @@ def chat(
     sampling: SamplingFlags,
     look: LookFlags,
     typing: InputFlags,
+    answer: AnswerFlags,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -98,6 +100,7 @@ def chat(
     - `llmcli chat demo -p 'What is a token?'`
     - `git diff | llmcli chat demo -p 'Explain this change.'`
     - `llmcli chat demo -p 'Hello' --json`
+    - `llmcli chat demo -p 'Name a city.' --json-schema '{"type": "string"}'`
     """
     output = Output(json=json, quiet=quiet)
     looks = Looks.of(look, output)
@@ -108,6 +111,7 @@ def chat(
     question = _question(prompt)
     settings = SamplingSettings.of(sampling, sources(context), checked)
     _check(checked, place, system, question)
+    grammar = grammar_of(answer, checked, output)
 
     def other(name: str, old: SamplingSettings) -> "tuple[LoadedModel, SamplingSettings]":
         flags = replace(place, revision=None)
@@ -131,6 +135,7 @@ def chat(
         looks=looks,
         load=other,
     )
+    turns.grammar, turns.n_candidates = grammar, answer.logprobs
     del loaded  # /model may put another one in its place
     show_legend(looks, output)
     if question is None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmcli.cli.answer_text import Constraint, constraint_of
 from llmcli.cli.answer_view import AnswerView
 from llmcli.cli.interrupts import interruptible
 from llmcli.cli.looks import PLAIN, Looks
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_settings import SamplingSettings
 from llmcli.engine.timings import Timings
-from llmcli.reports import to_json
+from llmcli.reports import to_json, to_plain
 
 if TYPE_CHECKING:
     from llmcli.engine.budget import Budget
@@ -55,6 +56,7 @@ class Summary:
     prompt_tokens: int
     cached_tokens: int
     timings: Timings
+    constraint: Constraint | None
     sampling: Mapping[str, Any]
     sampling_sources: Mapping[str, str]
 
@@ -69,7 +71,8 @@ class JsonLines:
         kind = ThoughtLine if step.thinking else TokenLine
         text = step.thought + step.text
         line = kind("token", step.token, text, step.logprob, step.index)
-        self._output.text(to_json(line, indent=None) + "\n")
+        more = {"top_logprobs": step.candidates} if step.candidates else {}
+        self._output.text(to_json({**to_plain(line), **more}, indent=None) + "\n")
 
     def rest(self, thought: str, text: str) -> None:
         """It belongs to tokens whose lines are printed; the summary has it."""
@@ -131,6 +134,7 @@ def summarize(
         prompt_tokens=timings.prompt_tokens,
         cached_tokens=generation.cached_tokens,
         timings=timings,
+        constraint=constraint_of(generation),
         sampling={name: setting.value for name, setting in table.items()},
         sampling_sources={name: setting.source for name, setting in table.items()},
         **more,

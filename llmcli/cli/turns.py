@@ -6,6 +6,7 @@ It knows the conversation and how its answers are shown, and nothing of where qu
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from llmcli.cli.answer_text import tell
 from llmcli.cli.context_text import budget_figures, drop_line, show_miss
 from llmcli.cli.interrupts import interruptible
 from llmcli.cli.looks import PLAIN, Looks
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from llmcli.core.sampling import Draw
     from llmcli.engine.conversation import Conversation
     from llmcli.engine.generate import FinishReason, Generation
+    from llmcli.engine.grammar import Grammar
     from llmcli.engine.session import Model
     from llmcli.engine.timings import Timings
     from llmcli.engine.turn import Turn
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 class Turns:
     """`conversation` and `settings` may be changed between two turns. `reader` is where questions
     come from, if somebody types them; `load` takes another model. `attached` are texts that go
-    before the next question."""
+    before the next question. `grammar` is what answers must look like, and `n_candidates` how many
+    of each token's likeliest are told."""
 
     def __init__(
         self,
@@ -47,6 +50,8 @@ class Turns:
         self.timings: Timings | None = None
         self.reader: Reader | None = None
         self.attached: list[str] = []
+        self.grammar: Grammar | None = None
+        self.n_candidates = 0
         self._show_timings, self._looks, self._load = show_timings, looks, load
 
     def take(self, text: str) -> "FinishReason | None":
@@ -108,6 +113,8 @@ class Turns:
             "max_tokens": settings.max_tokens,
             "stop": settings.stop,
             "measure_entropy": self._looks.color_by == "entropy",
+            "grammar": self.grammar,
+            "n_candidates": self.n_candidates,
         }
 
     def _answer(self, begin: "Callable[[], Generation]") -> "FinishReason | None":
@@ -139,7 +146,8 @@ class Turns:
             more = {"budget": budget, "prefix": turn.ledger, "drops": turn.drops}
             summarize(ChatSummary, generation, self.settings, self.output, more)
         context = self.conversation.model.context
-        if generation.finish_reason == "context":
+        tell(generation, self.output)
+        if generation.finish_reason == "context" and self.grammar is None:
             self.output.notice(f"the answer was cut: the context of {context:,} tokens is full")
         said = generation.text or generation.thought
         if generation.finish_reason == "interrupted" and not said:

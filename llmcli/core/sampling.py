@@ -1,6 +1,6 @@
 """Logits -> the next token: stages as pure functions, and the Sampler that applies them in order.
 
-penalties, bias, mask, temperature, top-k, top-p, min-p, draw. It knows nothing of text or of models.
+penalties, bias, mask, temperature, top-k, top-p, min-p, draw. It knows nothing of text or models.
 Every stage takes and returns logits (vocab_size,) in fp32; a token that a stage rules out has
 the logit -inf. Ties are broken by the lower id, so that the same logits always give the same token.
 """

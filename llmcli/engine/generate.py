@@ -35,13 +35,23 @@ Shorten = Callable[[Sequence[int]], list[int] | None]
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A token that could have come, and its logprob by the model's own probabilities. Bytes that
+    are no text by themselves are written as `\\xf0`."""
+
+    id: int
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True)
 class Step:
     """One generated token. `text` is what became showable with it: perhaps nothing, never half a
     character. `logprob` is the logarithm of the model's own probability, before any sampling
     setting. `finish` says why this token is the last, and is None before. `thought` is as `text`,
     but of the thinking before the answer, to which the token belongs if it is `thinking`.
     Of the model's own probabilities, where they were asked for: `entropy`, in bits, and
-    `candidates`, the likeliest tokens with their logprobs, best first."""
+    `candidates`, the likeliest tokens, best first."""
 
     token: int
     text: str
@@ -51,7 +61,7 @@ class Step:
     thought: str = ""
     thinking: bool = False
     entropy: float | None = None
-    candidates: tuple[tuple[int, float], ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
 
 @memory_failures("computing the text")
@@ -115,6 +125,7 @@ class Generation:
         self.model, self.prompt_ids, self.sampling = model, list(prompt_ids), sampling
         self.token_ids: list[int] = []
         self.draws: list[Draw] = []
+        self.candidates: dict[int, tuple[Candidate, ...]] = {}  # by the answer's tokens
         self.text = self.thought = ""
         self.finish_reason: FinishReason | None = None
         self.cached_tokens = 0
@@ -130,7 +141,8 @@ class Generation:
             from llmcli.engine.constrain import constrained_answer  # llguidance: only if need be
 
             self._constrained = constrained_answer(model, grammar, self.prompt_ids, thinking)
-        self._stops = StopFilter(stop, self._constrained and self._constrained.matches)
+        complete = self._constrained.matches if self._constrained is not None else None
+        self._stops = StopFilter(stop, complete)
         self._stream = model.tokenizer.stream(thinking.spelled() if thinking else frozenset())
         self._measure_entropy, self._n_candidates = measure_entropy, n_candidates
         self._max_tokens = max_tokens
@@ -153,7 +165,8 @@ class Generation:
             draw = self._draw(logits)
             step = self._step(draw, entropy_bits(logits) if self._measure_entropy else None)
             if self._n_candidates:
-                step = replace(step, candidates=(*best_logprobs(logits, self._n_candidates),))
+                self.candidates[step.index] = self._candidates(logits)
+                step = replace(step, candidates=self.candidates[step.index])
             yield step
             if step.finish is not None:
                 return
@@ -166,7 +179,7 @@ class Generation:
     @property
     def satisfied(self) -> bool | None:
         """Whether the answer is what the grammar asks for; None without one."""
-        return self._constrained and self._constrained.matches(self.text)
+        return None if self._constrained is None else self._constrained.matches(self.text)
 
     @property
     def shortened(self) -> bool:
@@ -176,7 +189,9 @@ class Generation:
     def mask_at(self, index: int) -> Callable[[Tensor], Mask] | None:
         """What the grammar allows at the answer's token `index`, by the logits there; None without
         one, or within a thought."""
-        return self._constrained and self._constrained.mask_after(self.token_ids[:index])
+        if self._constrained is None:
+            return None
+        return self._constrained.mask_after(self.token_ids[:index])
 
     def interrupt(self) -> tuple[str, str]:
         """End here, keeping what was said; returns what was still held back of the thought, and of
@@ -243,6 +258,13 @@ class Generation:
         self._clock.samples.append(self._clock.since(start))
         self._note(draw)
         return draw
+
+    def _candidates(self, logits: Tensor) -> tuple[Candidate, ...]:
+        def text(token: int) -> str:
+            return self.model.tokenizer.token_bytes(token).decode("utf-8", "backslashreplace")
+
+        best = best_logprobs(logits, self._n_candidates)
+        return tuple(Candidate(token, text(token), logprob) for token, logprob in best)
 
     def _note(self, draw: Draw) -> None:
         self.draws.append(draw)

@@ -7,17 +7,20 @@ in a schema is told before the weights are read. What they mean is llguidance's.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper, grammar_from
 
 from llmcli.checkpoint.tokenizer import Tokenizer
 from llmcli.errors import UsageError
 
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
+
 Kind = Literal["json_schema", "regex", "grammar"]
 # Between two parts of a JSON text: nothing, a space, or a new line with its indent. Without an end
 # to it a small model writes white space to the end of the room.
-_JSON = {"whitespace_pattern": "(\\n {0,16}| )?"}
+_JSON: "JsonCompileOptions" = {"whitespace_pattern": "(\\n {0,16}| )?"}
 _LIMITS = LLParserLimits(verbose_errors=False)
 
 

@@ -24,12 +24,9 @@ class WayOut:
 
     def __init__(self, vocabulary: Vocabulary, *, json: bool) -> None:
         self._json = json
+        known = vocabulary.bytes_to_id
         self._ends, self._next, self._printable = (
-            [
-                vocabulary.bytes_to_id[spelled]
-                for spelled in some
-                if spelled in vocabulary.bytes_to_id
-            ]
+            [known[spelled] for spelled in some if spelled in known]
             for some in (_ENDS, _NEXT, _PRINTABLE)
         )
 
@@ -48,12 +45,12 @@ class WayOut:
         """The token that ends a part of the answer, and then the soonest the whole of it."""
         if not self._json:
             return self._satisfying(matcher, _members(matcher.compute_bitmask(), self._printable))
-        ways = []
-        for token in _members(matcher.compute_bitmask(), self._ends):
-            way = self.of(_after(matcher, token))
-            if way is not None:
-                ways.append((len(way), token))
-        return min(ways)[1] if ways else None
+        possible = [*_members(matcher.compute_bitmask(), self._ends)]
+        if len(possible) < 2:
+            return possible[0] if possible else None
+        ways = ((token, self.of(_after(matcher, token))) for token in possible)
+        lengths = [(len(way), token) for token, way in ways if way is not None]
+        return min(lengths)[1] if lengths else None
 
     def _step(self, matcher: LLMatcher) -> int | None:
         bits = matcher.compute_bitmask()

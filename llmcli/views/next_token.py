@@ -72,8 +72,8 @@ def run(
     """What may follow `prompt_ids` and `answer_ids`, the `top` best and `drawn` and `also`.
 
     Computes the logits anew, but for the positions that `held` shares: of those a copy is used, so
-    that it stays as it is. `answer_ids` count for the penalties alone. `mask` gives a grammar's from
-    the logits.
+    that it stays as it is. `answer_ids` count for the penalties alone. `mask` makes a grammar's
+    from the logits.
     """
     ids = [*prompt_ids, *answer_ids]
     branch = held.fork(ids) if held is not None else HeldPrefix(model.new_cache())
