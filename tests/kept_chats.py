@@ -24,13 +24,14 @@ def start_chat(
     system: str | None = None,
     profile: Profile | None = None,
     sampling: dict[str, Any] | None = None,
+    no_history: bool = False,
     **flags: Any,
 ) -> Turns:
     """As `llmcli chat` starts one; `flags` are those of sessions."""
     assert model.template is not None
     model.template.examples = profile.examples if profile is not None else ()
     output = Output(stdout=stdout or io.StringIO(), stderr=io.StringIO())
-    keeper = SessionKeeper.of(SessionFlags(**flags), output)
+    keeper = SessionKeeper.of(SessionFlags(**flags), output, keeps=not no_history)
     fixed = {"max_tokens": 2, "logit_bias": [" the=100"], "seed": 1}
     settings = SamplingSettings(
         SamplingFlags(**{**fixed, **(sampling or {})}),

@@ -23,7 +23,7 @@ from llmcli.cli import (
     tokenize,
 )
 from llmcli.cli.config_file import read_config
-from llmcli.cli.interrupts import INTERRUPTED
+from llmcli.cli.interrupts import ending_in_order, exit_code
 from llmcli.cli.output import Output, set_up_streams
 from llmcli.engine import torch_import
 from llmcli.errors import LlmcliError, OutOfMemoryError
@@ -87,7 +87,8 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments or os.environ.get("LLMCLI_DEBUG", "0") not in ("", "0")
     output = Output()
     try:
-        code = app(args=arguments, prog_name="llmcli", standalone_mode=False)
+        with ending_in_order():
+            code = app(args=arguments, prog_name="llmcli", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except LlmcliError as error:
@@ -100,7 +101,7 @@ def run(arguments: list[str]) -> int:
             output.error(message, "llmcli --help lists commands and options")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return exit_code()
     except (BrokenPipeError, SystemExit):  # Rich and Typer make SystemExit(1) of a broken pipe
         _silence_stdout()
         return 0

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmcli.cli.answer_options import AnswerFlags, grammar_of
 from llmcli.cli.context_options import ContextFlags
 from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
 from llmcli.cli.groups import CONFIG_FILE, FLAG, VARIABLE, sources, with_groups
-from llmcli.cli.interrupts import INTERRUPTED
+from llmcli.cli.interrupts import exit_code, presses, uninterrupted
 from llmcli.cli.loading import LoadFlags, find, load
+from llmcli.cli.looks import LookFlags, Looks, show_legend
+from llmcli.cli.message_reader import InputFlags
 from llmcli.cli.options import (
     COMMAND,
     ChatTemplateFile,
@@ -90,6 +93,9 @@ def chat(
     place: LoadFlags,
     overflow: ContextFlags,
     sampling: SamplingFlags,
+    look: LookFlags,
+    typing: InputFlags,
+    answer: AnswerFlags,
     sessions: SessionFlags,
     json: Json = False,
     quiet: Quiet = False,
@@ -108,26 +114,30 @@ def chat(
     - `llmcli chat demo -p 'What is a token?'`
     - `git diff | llmcli chat demo -p 'Explain this change.'`
     - `llmcli chat demo -p 'Hello' --json`
+    - `llmcli chat demo -p 'Name a city.' --json-schema '{"type": "string"}'`
     - `llmcli chat --continue`
     - `llmcli chat --profile tutor.yaml -s @strict`
     """
     output, given, chosen = Output(json=json, quiet=quiet), sources(context), profile_of(context)
-    keeper = SessionKeeper.of(sessions, output)
+    looks = Looks.of(look, output)
+    keeper = SessionKeeper.of(sessions, output, keeps=not typing.no_history)
     saved = keeper.opened or SavedSession()
     system = _system_prompt(system, system_prompt_file, given, chosen, saved)
     if saved.model is not None and given.get("model") in (None, VARIABLE, CONFIG_FILE):
         model = saved.model
     examples = chosen.examples or saved.examples
     checked = find(model, place, output, template_file=chat_template_file, examples=examples)
+    if look.think is not None:
+        _let_think(checked, look.think, output)
     question = _question(prompt)
     keeper.keeps &= question is None or keeper.opened is not None  # one turn alone is no chat
     settings = SamplingSettings.of(sampling, given, checked)
     _check(checked, place, system, question)
+    grammar = grammar_of(answer, checked, output)
 
     def other(name: str, old: SamplingSettings) -> "tuple[LoadedModel, SamplingSettings]":
         flags = replace(place, revision=None)
-        assert checked.template is not None
-        found = find(name, flags, output, examples=checked.template.examples)
+        found = find(name, flags, output)
         return load(found, flags, output), old.with_model(found)
 
     loaded = load(checked, place, output)
@@ -139,17 +149,20 @@ def chat(
         settings,
         output,
         show_timings=timings_wanted(show_timings, output),
+        looks=looks,
         load=other,
         keeper=keeper,
         profile=chosen,
     )
+    turns.grammar, turns.n_candidates = grammar, answer.logprobs
     del loaded  # /model may put another one in its place
     turns.resume(system)
+    show_legend(looks, output)
     try:
         if question is None:
-            _converse(turns, keep_history=not sessions.no_history)
+            _converse(turns, typing)
         elif turns.take(question) == "interrupted":
-            raise typer.Exit(INTERRUPTED)
+            raise typer.Exit(exit_code())
     finally:
         turns.leave()
 
@@ -187,6 +200,15 @@ def _question(prompt: str | None) -> str | None:
     return question
 
 
+def _let_think(checked: "CheckedFolder", think: bool, output: Output) -> None:
+    from llmcli.cli.slash_thinking import no_switch
+
+    if (refusal := no_switch(checked.template)) is not None:
+        output.notice(f"{'--think' if think else '--no-think'} changes nothing: {refusal}")
+    elif checked.template is not None:
+        checked.template.think = think
+
+
 def _check(
     checked: "CheckedFolder", place: LoadFlags, system: str | None, question: str | None
 ) -> None:
@@ -201,7 +223,7 @@ def _check(
         check_prompt(template.encode(messages), room)
 
 
-def _converse(turns: Turns, *, keep_history: bool) -> None:
+def _converse(turns: Turns, typing: InputFlags) -> None:
     """Question and answer until Ctrl+D. No error ends it, and none loses a turn."""
     from llmcli.cli.message_reader import message_reader
     from llmcli.cli.slash import answer
@@ -209,14 +231,18 @@ def _converse(turns: Turns, *, keep_history: bool) -> None:
     output = turns.output
     turns.introduce()
     output.notice("/help lists the commands; Ctrl+C stops an answer, Ctrl+D leaves.")
-    turns.reader = reader = message_reader(output, keep_history=keep_history)
-    while True:
-        try:
-            text = reader.read()
-            if text is None or (text and not answer(turns, text)):
-                return
-            turns.save()
-        except LlmcliError as error:
-            output.error(str(error), error.hint)
-        except KeyboardInterrupt:
-            continue
+    turns.reader = reader = message_reader(turns, typing)
+    with uninterrupted():
+        while presses.exit_code is None:
+            try:
+                text = reader.read()
+                presses.forget()
+                if text is None or (text and not answer(turns, text)):
+                    break
+                turns.save()
+            except LlmcliError as error:
+                output.error(str(error), error.hint)
+            except KeyboardInterrupt:
+                continue
+    if presses.exit_code is not None:
+        raise typer.Exit(presses.exit_code)

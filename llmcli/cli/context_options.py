@@ -16,6 +16,7 @@ class ContextFlags:
         Overflow,
         typer.Option(
             "--on-overflow",
+            metavar="stop|drop-oldest|shift",
             help="When the context is full: stop with an error; forget the oldest turns before an "
             "answer; or also while one is made.",
         ),

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmcli.cli.answer_options import AnswerFlags, grammar_of
+from llmcli.cli.answer_text import tell
 from llmcli.cli.given_text import piped_text, read_file
 from llmcli.cli.groups import sources, with_groups
-from llmcli.cli.interrupts import INTERRUPTED
+from llmcli.cli.interrupts import exit_code
 from llmcli.cli.loading import LoadFlags, find, load
 from llmcli.cli.options import (
     COMMAND,
@@ -72,6 +74,7 @@ def generate(
     *,
     place: LoadFlags,
     sampling: SamplingFlags,
+    answer: AnswerFlags,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -93,6 +96,7 @@ def generate(
     checked = find(model, place, output, template_file=chat_template_file, examples=chosen.examples)
     settings = SamplingSettings.of(sampling, sources(context), checked)
     ids = _ids(checked, place, text, chat=chat, system=chosen.system_prompt(chosen.system))
+    grammar = grammar_of(answer, checked, output)
 
     loaded = load(checked, place, output)
 
@@ -105,17 +109,20 @@ def generate(
         max_tokens=settings.max_tokens,
         stop=settings.stop,
         use_cache=not no_cache,
+        grammar=grammar,
+        n_candidates=answer.logprobs,
     )
     if echo and not json:
         output.text(text)
     stream(generation, output)
     if json:
         summarize(GenerateSummary, generation, settings, output)
+    tell(generation, output)
     if timings_wanted(show_timings, output):
         used = len(ids) + len(generation.token_ids)
         show_footer(output, generation.timings(), used, loaded.context)
     if generation.finish_reason == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(exit_code())
 
 
 def _text(prompt: str | None, file: Path | None) -> str:

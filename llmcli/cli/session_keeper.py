@@ -45,7 +45,7 @@ class SessionKeeper:
         self._data = b""  # what the file says
 
     @classmethod
-    def of(cls, flags: SessionFlags, output: Output) -> "SessionKeeper":
+    def of(cls, flags: SessionFlags, output: Output, *, keeps: bool) -> "SessionKeeper":
         """With the session open that the options name. Raises as `open`, and UsageError."""
         if flags.continue_last and flags.resume is not None:
             raise UsageError("--continue and --resume both name a session")
@@ -57,7 +57,7 @@ class SessionKeeper:
                 raise LlmcliError(f"sessions cannot be read: {error.strerror or error}") from None
             output.notice(f"this chat cannot be kept: {error.strerror or error}")
             return cls.nowhere(output)
-        keeper = cls(store, output, keeps=not flags.no_history, keeps_kv=flags.save_kv)
+        keeper = cls(store, output, keeps=keeps, keeps_kv=flags.save_kv)
         if flags.continue_last and not names:
             output.notice("there is no session to go on with: this is a new one")
         name = names[0] if names else flags.resume

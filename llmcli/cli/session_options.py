@@ -24,9 +24,6 @@ class SessionFlags:
         str | None,
         _option("--resume", metavar="NAME", help="Go on with this one; llmcli sessions lists all."),
     ] = None
-    no_history: Annotated[
-        bool, _option("--no-history", help="Keep no session, and neither read nor write history.")
-    ] = False
     save_kv: Annotated[
         bool,
         _option(

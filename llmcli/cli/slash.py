@@ -5,7 +5,14 @@ It knows the commands and their looks; turns and settings are changed through `T
 
 from typing import Any
 
-from llmcli.cli import slash_answer, slash_context, slash_sessions, slash_text
+from llmcli.cli import (
+    slash_answer,
+    slash_context,
+    slash_grammar,
+    slash_sessions,
+    slash_text,
+    slash_thinking,
+)
 from llmcli.cli.sampling_settings import nearest
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import cell
@@ -103,6 +110,8 @@ COMMANDS = {
     **slash_answer.COMMANDS,
     **slash_context.COMMANDS,
     **slash_sessions.COMMANDS,
+    **slash_thinking.COMMANDS,
+    **slash_grammar.COMMANDS,
 }
 ALIASES = {"bye": "exit", "quit": "exit"}
 KEYS = (

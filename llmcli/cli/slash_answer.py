@@ -6,6 +6,7 @@ They know the looks; what is shown comes from `views.next_token` and the tokeniz
 from typing import TYPE_CHECKING
 
 from llmcli.cli.context_text import tokens
+from llmcli.cli.interrupts import interruptible
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import FittedTable, Row, cell
 from llmcli.cli.turns import Turns
@@ -93,16 +94,18 @@ def _view(turns: Turns, index: int, top: int = TOP, also: tuple[int, ...] = ()) 
 
     conversation = turns.conversation
     generation = conversation.need_last().generation
-    return next_token.run(
-        conversation.model,
-        generation.prompt_of(index),
-        generation.sampling,
-        answer_ids=generation.token_ids[:index],
-        held=conversation.held,
-        top=top,
-        drawn=generation.token_ids[index],
-        also=also,
-    )
+    with interruptible():
+        return next_token.run(
+            conversation.model,
+            generation.prompt_of(index),
+            generation.sampling,
+            answer_ids=generation.token_ids[:index],
+            held=conversation.held,
+            top=top,
+            drawn=generation.token_ids[index],
+            also=also,
+            mask=generation.mask_at(index),
+        )
 
 
 def _before(turns: Turns, index: int) -> list[int]:

@@ -6,7 +6,10 @@ It knows the conversation and how its answers are shown, and nothing of where qu
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from llmcli.cli.answer_text import tell
 from llmcli.cli.context_text import budget_figures, drop_line, show_miss
+from llmcli.cli.interrupts import interruptible
+from llmcli.cli.looks import PLAIN, Looks
 from llmcli.cli.output import Output
 from llmcli.cli.profile import Profile
 from llmcli.cli.sampling_settings import SamplingSettings
@@ -18,10 +21,12 @@ from llmcli.errors import UsageError
 if TYPE_CHECKING:
     from llmcli.cli.message_reader import Reader
     from llmcli.core.sampling import Draw
-    from llmcli.engine.conversation import Conversation, Turn
+    from llmcli.engine.conversation import Conversation
     from llmcli.engine.generate import FinishReason, Generation
+    from llmcli.engine.grammar import Grammar
     from llmcli.engine.session import Model
     from llmcli.engine.timings import Timings
+    from llmcli.engine.turn import Turn
 
     # The name of a model -> it, and the settings that go with it.
     OtherModel = Callable[[str, SamplingSettings], tuple[Model, SamplingSettings]]
@@ -30,7 +35,8 @@ if TYPE_CHECKING:
 class Turns:
     """`conversation` and `settings` may be changed between two turns. `reader` is where questions
     come from, if somebody types them; `load` takes another model. `attached` are texts that go
-    before the next question."""
+    before the next question. `grammar` is what answers must look like, and `n_candidates` how many
+    of each token's likeliest are told."""
 
     def __init__(
         self,
@@ -39,6 +45,7 @@ class Turns:
         output: Output,
         *,
         show_timings: bool,
+        looks: Looks = PLAIN,
         keeper: SessionKeeper | None = None,
         profile: Profile | None = None,
         load: "OtherModel | None" = None,
@@ -50,16 +57,23 @@ class Turns:
         self.timings: Timings | None = None
         self.reader: Reader | None = None
         self.attached: list[str] = []
-        self._show_timings, self._load = show_timings, load
+        self.grammar: Grammar | None = None
+        self.n_candidates = 0
+        self._show_timings, self._looks, self._load = show_timings, looks, load
 
     def take(self, text: str) -> "FinishReason | None":
         """Ask, and show the answer. Ctrl+C cuts it short; what was said is kept.
 
         Raises PromptError and GenerationError; the conversation stays usable.
         """
-        generation = self.conversation.ask(self.with_attached(text), **self._settings())
-        self.attached = []
-        return self._show(generation)
+
+        def begin() -> "Generation":
+            question = self.with_attached(text)
+            generation = self.conversation.ask(question, **self._settings())
+            self.attached = []
+            return generation
+
+        return self._answer(begin)
 
     def save(self) -> None:
         """Keep the chat as it is now, where it is kept."""
@@ -75,13 +89,13 @@ class Turns:
         one in place."""
         with self.conversation.unless_answered():
             question = self._unanswered or self.conversation.undo()
-            self._show(self.conversation.ask(text or question, **self._settings()))
+            self._answer(lambda: self.conversation.ask(text or question, **self._settings()))
 
     def fork(self, index: int, draw: "Draw") -> None:
         """Go on from the last answer's token `index` with another in its place; where nothing
         comes of it the old answer stays."""
         with self.conversation.unless_answered():
-            self._show(self.conversation.fork(index, draw, **self._settings()))
+            self._answer(lambda: self.conversation.fork(index, draw, **self._settings()))
 
     def take_model(self, name: str) -> None:
         """Go on with another model. Raises what loading raises; the old one is in place then."""
@@ -123,10 +137,23 @@ class Turns:
 
     def _settings(self) -> dict[str, Any]:
         settings = self.settings
-        limits = {"max_tokens": settings.max_tokens, "stop": settings.stop}
-        return {"sampling": settings.spec(), **limits}
+        return {
+            "sampling": settings.spec(),
+            "max_tokens": settings.max_tokens,
+            "stop": settings.stop,
+            "measure_entropy": self._looks.color_by == "entropy",
+            "grammar": self.grammar,
+            "n_candidates": self.n_candidates,
+        }
 
-    def _show(self, generation: "Generation") -> "FinishReason | None":
+    def _answer(self, begin: "Callable[[], Generation]") -> "FinishReason | None":
+        before = self.conversation.state()
+        try:
+            with interruptible():
+                generation = begin()
+        except BaseException:  # Ctrl+C, too, may come between any two steps of it
+            self.conversation.restore(before)
+            raise
         turn = self.conversation.turn
         assert turn is not None
         for drop in turn.drops:
@@ -134,7 +161,7 @@ class Turns:
         announced, self._unanswered = len(turn.drops), None
         try:
             self.keeper.save_question(self.conversation, self.settings)
-            stream(generation, self.output)
+            stream(generation, self.output, self._looks)
         finally:
             self.conversation.keep(generation)
             self.timings = timings = generation.timings()
@@ -151,9 +178,11 @@ class Turns:
             more = {"budget": budget, "prefix": turn.ledger, "drops": turn.drops}
             summarize(ChatSummary, generation, self.settings, self.output, more)
         context = self.conversation.model.context
-        if generation.finish_reason == "context":
+        tell(generation, self.output)
+        if generation.finish_reason == "context" and self.grammar is None:
             self.output.notice(f"the answer was cut: the context of {context:,} tokens is full")
-        if generation.finish_reason == "interrupted" and not generation.text:
+        said = generation.text or generation.thought
+        if generation.finish_reason == "interrupted" and not said:
             self.output.notice("nothing was said yet: the conversation is as it was before")
         show_miss(self.output, turn.ledger)
         if self._show_timings:

@@ -4,9 +4,9 @@ It knows nothing of conversations or terminals.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter_ns
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
 from llmcli.core.recorded import step
-from llmcli.core.sampling import Draw, Sampler, entropy_bits
+from llmcli.core.sampling import Draw, Mask, Sampler, best_logprobs, entropy_bits
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.hardware import memory_failures
 from llmcli.engine.limits import check_prompt
@@ -24,6 +24,9 @@ from llmcli.engine.stops import StopFilter
 from llmcli.engine.thinking import ThinkingFilter
 from llmcli.engine.timings import Clock, Timings
 
+if TYPE_CHECKING:
+    from llmcli.engine.grammar import Grammar
+
 PREFILL_CHUNK = 512
 
 FinishReason = Literal["stop", "length", "context", "interrupted"]
@@ -32,12 +35,23 @@ Shorten = Callable[[Sequence[int]], list[int] | None]
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A token that could have come, and its logprob by the model's own probabilities. Bytes that
+    are no text by themselves are written as `\\xf0`."""
+
+    id: int
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True)
 class Step:
     """One generated token. `text` is what became showable with it: perhaps nothing, never half a
     character. `logprob` is the logarithm of the model's own probability, before any sampling
     setting. `finish` says why this token is the last, and is None before. `thought` is as `text`,
     but of the thinking before the answer, to which the token belongs if it is `thinking`.
-    `entropy` is that of the model's own probabilities, in bits, where it was asked for."""
+    Of the model's own probabilities, where they were asked for: `entropy`, in bits, and
+    `candidates`, the likeliest tokens, best first."""
 
     token: int
     text: str
@@ -47,6 +61,7 @@ class Step:
     thought: str = ""
     thinking: bool = False
     entropy: float | None = None
+    candidates: tuple[Candidate, ...] = ()
 
 
 @memory_failures("computing the text")
@@ -82,6 +97,7 @@ class Generation:
     `given` are the draws that the answer begins with: their Steps come first, and they are no more
     drawn than the prompt is. `shorten` is asked when the context is full; the prompt it gives takes
     the old one's place, and what follows it is computed as if it had been so from the start.
+    With `grammar` the answer follows it, and a stop text ends it only where it is satisfied.
     Raises PromptError for a prompt without a token, or with no room left for one.
     """
 
@@ -100,6 +116,8 @@ class Generation:
         measure_entropy: bool = False,
         given: Sequence[Draw] = (),
         shorten: Shorten | None = None,
+        grammar: "Grammar | None" = None,
+        n_candidates: int = 0,
     ) -> None:
         check_prompt(prompt_ids, model.context)
         for token in sampling.logit_bias:
@@ -107,18 +125,26 @@ class Generation:
         self.model, self.prompt_ids, self.sampling = model, list(prompt_ids), sampling
         self.token_ids: list[int] = []
         self.draws: list[Draw] = []
+        self.candidates: dict[int, tuple[Candidate, ...]] = {}  # by the answer's tokens
         self.text = self.thought = ""
         self.finish_reason: FinishReason | None = None
         self.cached_tokens = 0
         self.reuse: Reuse | None = None
+        self.cut = False  # before a stop text
         self._prompts = [(0, self.prompt_ids)]
         self._given, self._shorten = tuple(given), shorten
         self._shortening_ns = 0  # since the last pass; the prompt is another one if there are any
         self._held = held or (HeldPrefix(model.new_cache()) if use_cache else None)
         self._sampler = Sampler(sampling, model.decoder.device)
-        self._thinking, self._stops = thinking, StopFilter(stop)
+        self._thinking, self.grammar, self._constrained = thinking, grammar, None
+        if grammar is not None:
+            from llmcli.engine.constrain import constrained_answer  # llguidance: only if need be
+
+            self._constrained = constrained_answer(model, grammar, self.prompt_ids, thinking)
+        complete = self._constrained.matches if self._constrained is not None else None
+        self._stops = StopFilter(stop, complete)
         self._stream = model.tokenizer.stream(thinking.spelled() if thinking else frozenset())
-        self._measure_entropy = measure_entropy
+        self._measure_entropy, self._n_candidates = measure_entropy, n_candidates
         self._max_tokens = max_tokens
         self._clock = Clock(model.synchronize)
         self._clock.tokenized = self._clock.started
@@ -127,6 +153,8 @@ class Generation:
 
     def __iter__(self) -> Iterator[Step]:
         for draw in self._given:
+            if self._constrained is not None:
+                self._constrained.follow(draw.token, inside=self._inside())
             self._note(draw)
             step = self._step(draw, entropy=None)
             yield step
@@ -136,6 +164,9 @@ class Generation:
         while True:
             draw = self._draw(logits)
             step = self._step(draw, entropy_bits(logits) if self._measure_entropy else None)
+            if self._n_candidates:
+                self.candidates[step.index] = self._candidates(logits)
+                step = replace(step, candidates=self.candidates[step.index])
             yield step
             if step.finish is not None:
                 return
@@ -144,6 +175,23 @@ class Generation:
     def prompt_of(self, index: int) -> list[int]:
         """The prompt from which the answer's token `index` was computed."""
         return next(ids for begin, ids in reversed(self._prompts) if begin <= index)
+
+    @property
+    def satisfied(self) -> bool | None:
+        """Whether the answer is what the grammar asks for; None without one."""
+        return None if self._constrained is None else self._constrained.matches(self.text)
+
+    @property
+    def shortened(self) -> bool:
+        """Whether the answer had to be brought to its end because the room was running out."""
+        return self._constrained is not None and self._constrained.shortened
+
+    def mask_at(self, index: int) -> Callable[[Tensor], Mask] | None:
+        """What the grammar allows at the answer's token `index`, by the logits there; None without
+        one, or within a thought."""
+        if self._constrained is None:
+            return None
+        return self._constrained.mask_after(self.token_ids[:index])
 
     def interrupt(self) -> tuple[str, str]:
         """End here, keeping what was said; returns what was still held back of the thought, and of
@@ -198,10 +246,25 @@ class Generation:
     def _draw(self, logits: Tensor) -> Draw:
         start = perf_counter_ns()
         prompt = self.prompt_of(len(self.token_ids))
-        draw = self._sampler.draw(logits, prompt, self.token_ids)
+
+        def drawn(mask: Mask | None = None) -> Draw:
+            return self._sampler.draw(logits, prompt, self.token_ids, mask)
+
+        if self._constrained is None:
+            draw = drawn()
+        else:
+            inside, left = self._inside(), self._left(prompt)
+            draw = self._constrained.choose(drawn, logits, left, inside=inside)
         self._clock.samples.append(self._clock.since(start))
         self._note(draw)
         return draw
+
+    def _candidates(self, logits: Tensor) -> tuple[Candidate, ...]:
+        def text(token: int) -> str:
+            return self.model.tokenizer.token_bytes(token).decode("utf-8", "backslashreplace")
+
+        best = best_logprobs(logits, self._n_candidates)
+        return tuple(Candidate(token, text(token), logprob) for token, logprob in best)
 
     def _note(self, draw: Draw) -> None:
         self.draws.append(draw)
@@ -214,7 +277,8 @@ class Generation:
         by_token = draw.token in self.model.stop_ids
         if not by_token:
             thought, shown, by_text = self._split(self._stream.push(draw.token))
-        finish: FinishReason | None = "stop" if by_token or by_text else self._full()
+        self.cut = by_text
+        finish = self._reason(ended=by_token or by_text)
         if finish is not None and not by_text:
             more, rest = self._finished()
             thought, shown = thought + more, shown + rest
@@ -227,6 +291,22 @@ class Generation:
             self._clock.first_answer = first if first is None else max(first, 0)
         self._clock.detokenize += perf_counter_ns() - start - self._shortening_ns
         return Step(draw.token, shown, draw.logprob, index, finish, thought, thinking, entropy)
+
+    def _left(self, prompt: Sequence[int]) -> int:
+        """How many tokens may still come, as far as is known."""
+        room = self.model.context - (0 if self._shorten else len(prompt))
+        most = room if self._max_tokens is None else min(room, self._max_tokens)
+        return most - len(self.token_ids)
+
+    def _reason(self, *, ended: bool) -> FinishReason | None:
+        """Why no token may follow, if so; `ended`: a stop id or a stop text has come."""
+        if self._constrained is not None and (ended or self._constrained.ended):
+            if not self._constrained.shortened:
+                return "stop"
+            limit = self.model.context - len(self.prompt_of(len(self.token_ids)))
+            most = self._max_tokens
+            return "length" if most is not None and most <= limit else "context"
+        return "stop" if ended else self._full()
 
     def _full(self) -> FinishReason | None:
         """Why no token may follow, if so; where the context is full, unless room could be made."""

@@ -50,12 +50,13 @@ class Ledger:
 class Origin:
     """What the tokens in a cache were made of: messages, of which the last is the answer if there
     was one; how many oldest turns were left out of them; the tokens of the prompt before the
-    answer; whether thinking was told from the answer."""
+    answer; whether thinking was told from the answer; whether a stop text cut it."""
 
     messages: tuple[Message, ...]
     left_out: int
     prompt_tokens: int
     thought: bool
+    cut: bool
 
 
 def settle(
@@ -110,9 +111,7 @@ def _reason(
         return "retokenised"
     if origin.thought:
         return "thinking_dropped"
-    # The prompt goes on after the answer where the cache goes on within it.
-    ended = before[-1]["role"] == "assistant" and rest[0] in tokenizer.special_ids
-    return "answer_cut" if ended else "history_rewritten"
+    return "answer_cut" if origin.cut else "history_rewritten"
 
 
 def _system(messages: Sequence[Message]) -> str | None:

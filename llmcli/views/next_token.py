@@ -4,14 +4,14 @@ It knows numbers of tokens, and nothing of how they are shown.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from llmcli.core.sampling import trace
+from llmcli.core.sampling import Mask, trace
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.generate import prefill
 from llmcli.engine.prefix import HeldPrefix
@@ -67,17 +67,21 @@ def run(
     top: int = 10,
     drawn: int | None = None,
     also: Sequence[int] = (),
+    mask: Callable[[Tensor], Mask] | None = None,
 ) -> NextToken:
     """What may follow `prompt_ids` and `answer_ids`, the `top` best and `drawn` and `also`.
 
     Computes the logits anew, but for the positions that `held` shares: of those a copy is used, so
-    that it stays as it is. `answer_ids` count for the penalties alone.
+    that it stays as it is. `answer_ids` count for the penalties alone. `mask` makes a grammar's
+    from the logits.
     """
     ids = [*prompt_ids, *answer_ids]
     branch = held.fork(ids) if held is not None else HeldPrefix(model.new_cache())
     new = ids[len(branch.ids) :]
     with torch.inference_mode():
-        stages = trace(sampling, prefill(model.decoder, new, branch.cache), prompt_ids, answer_ids)
+        logits = prefill(model.decoder, new, branch.cache)
+        allowed = mask(logits) if mask is not None else None
+        stages = trace(sampling, logits, prompt_ids, answer_ids, allowed)
         values = {name: logits.cpu() for name, logits in stages.items()}
     order = tuple(values)[1:]
     after = {name: torch.softmax(logits.double(), dim=0) for name, logits in values.items()}

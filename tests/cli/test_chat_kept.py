@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from tiny_models import write_tiny_llama
@@ -84,28 +85,43 @@ def go_on(environment, *arguments):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_chat_goes_on_without_the_answer_in_progress(folder, environment, number):
-    chat = Typed(environment, folder)
-    chat.type("/set max_tokens 4", "Hello", "/set max_tokens default", "Tell me everything")
-    chat.wait_for(f"{LETTER * 4}\n")
-    chat.wait_for(LETTER * 20)
-    chat.end(number)
+@pytest.fixture
+def ended(folder, environment):
+    """A chat that was ended by a signal in its second answer: what is kept of it, and its file."""
 
-    (session,) = kept(environment)
-    assert (session["turns"], session["damage"]) == (2, None)
+    def end(number):
+        chat = Typed(environment, folder)
+        chat.type("/set max_tokens 4", "Hello", "/set max_tokens default", "Tell me everything")
+        chat.wait_for(f"{LETTER * 4}\n")
+        chat.wait_for(LETTER * 20)
+        chat.end(number)
+        (session,) = kept(environment)
+        assert (session["turns"], session["damage"]) == (2, None)
+        return Path(session["file"])
+
+    return end
+
+
+def said(file):
+    head, *messages = map(json.loads, file.read_text().splitlines())
+    assert head["schema"] == "session/1"
+    return [message["content"] for message in messages]
+
+
+def test_a_killed_chat_goes_on_without_the_answer_in_progress(ended, environment):
+    file = ended(signal.SIGKILL)
+    assert said(file) == ["Hello", LETTER * 4, "Tell me everything"]
     done = go_on(environment, "-p", "Go on", "-n", "3")
     assert (done.returncode, done.stdout) == (0, f"{LETTER * 3}\n")
     assert "its last question has no answer: Tell me everything" in done.stderr
-    with open(session["file"], encoding="utf-8") as file:  # noqa: PTH123
-        head, *messages = map(json.loads, file)
-    assert head["model"] == folder
-    assert [message["content"] for message in messages] == [
-        "Hello",
-        LETTER * 4,
-        "Go on",
-        LETTER * 3,
-    ]
+    assert said(file) == ["Hello", LETTER * 4, "Go on", LETTER * 3]
+
+
+def test_a_chat_that_is_told_to_end_keeps_what_was_said(ended):
+    said_then = said(ended(signal.SIGTERM))
+    assert said_then[:3] == ["Hello", LETTER * 4, "Tell me everything"]
+    assert set(said_then[3]) == {LETTER}
+    assert len(said_then[3]) >= 20
 
 
 def test_two_chats_at_once_keep_their_own(folder, environment):
