@@ -6,7 +6,8 @@ can loop without end and allocate without end in ways that no sandbox within a p
 only the first wall; the second is a process that may be killed, with its memory limited.
 
 Protocol: one JSON document a line. In: `{"template"}` once, then `{"variables", "now"}`, each
-answered by `{"text"}` or `{"error", "message"}`; the template by its `{"text"}` literals.
+answered by `{"text"}` or `{"error", "message"}`; the template by its `{"text"}` literals and the
+`{"variables"}` that it reads, each joined by NUL.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any
 
 import jinja2
 import jinja2.ext
+import jinja2.meta
 import jinja2.nodes
 import jinja2.sandbox
 from jinja2.parser import Parser
@@ -74,8 +76,10 @@ def _check_name(name: object) -> None:
         raise jinja2.exceptions.SecurityError(f"{name!r} is not allowed on a namespace")
 
 
-def compile_template(source: str, now: Callable[[], datetime]) -> tuple[jinja2.Template, str]:
-    """The template, and all text that it holds itself, joined by NUL.
+def compile_template(
+    source: str, now: Callable[[], datetime]
+) -> tuple[jinja2.Template, list[str], set[str]]:
+    """The template, all texts that it holds itself, and the names of the variables that it reads.
 
     The same environment as `apply_chat_template` of transformers has, so that what renders there
     renders here, byte for byte.
@@ -96,7 +100,8 @@ def compile_template(source: str, now: Callable[[], datetime]) -> tuple[jinja2.T
     literals = [node.data for node in tree.find_all(jinja2.nodes.TemplateData)]
     constants = [node.value for node in tree.find_all(jinja2.nodes.Const)]
     literals += [value for value in constants if isinstance(value, str)]
-    return environment.from_string(source), "\0".join(literals)
+    variables = jinja2.meta.find_undeclared_variables(tree)
+    return environment.from_string(source), literals, variables
 
 
 def to_json(
@@ -179,17 +184,20 @@ class Renderer:
     def __init__(self) -> None:
         self._now = datetime.now()
         self._template = jinja2.Template("")
+        self._variables = ""
 
     def handle(self, request: dict[str, Any]) -> dict[str, str]:
         """One request of the protocol -> its reply."""
         if "template" in request:
-            return answer(lambda: self._load(request["template"]))
+            reply = answer(lambda: self._load(request["template"]))
+            return reply | {"variables": self._variables} if "text" in reply else reply
         self._now = datetime.fromisoformat(request["now"])
         return answer(lambda: render(self._template, request["variables"]))
 
     def _load(self, source: str) -> str:
-        self._template, literals = compile_template(source, lambda: self._now)
-        return literals
+        self._template, literals, variables = compile_template(source, lambda: self._now)
+        self._variables = "\0".join(sorted(variables))
+        return "\0".join(literals)
 
 
 def serve() -> None:

@@ -26,6 +26,7 @@ Message = Mapping[str, Any]
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _PROBE = "qzjxkv"  # an answer that no template writes by itself
 _REASONING = ("reasoning_content", "thinking", "reasoning")
+_THINKING_SWITCHES = ("enable_thinking", "thinking")  # Qwen, SmolLM3; Granite
 
 
 class ConversationRefusedError(InvalidModelError):
@@ -33,13 +34,24 @@ class ConversationRefusedError(InvalidModelError):
 
 
 class ChatTemplate:
-    """Renders conversations, as `apply_chat_template` of the reference library does."""
+    """Renders conversations, as `apply_chat_template` of the reference library does.
+
+    `examples` are questions and answers that it puts before every conversation, after its system
+    prompt.
+    """
 
     def __init__(self, source: str, origin: str, tokenizer: Tokenizer) -> None:
         """`origin` says in messages where `source` was found. Raises InvalidModelError."""
-        self._origin, self._tokenizer = origin, tokenizer
+        self.source, self._origin, self._tokenizer = source, origin, tokenizer
+        self.examples: Sequence[Message] = ()
         self._process = RenderProcess(source)
-        self._literals = self._reply(self._process.loaded)
+        self.literals = self._reply(self._process.loaded)
+        """All text that the template writes by itself, its parts joined by NUL."""
+        read = self._process.loaded["variables"].split("\0")
+        self.thinking_switch = next((name for name in _THINKING_SWITCHES if name in read), None)
+        """The variable by which the template lets the model think or not, if it has one."""
+        self.think: bool | None = None
+        """What that variable is set to in every rendering; None leaves it to the template."""
 
     @classmethod
     def load(
@@ -75,16 +87,7 @@ class ChatTemplate:
         Raises InvalidModelError with the template's own message if it fails, is refused, or takes
         too much time or memory.
         """
-        conversation = [_normalised(message) for message in messages]
-        variables = {
-            **self._tokenizer.special_tokens,
-            "messages": conversation,
-            "tools": None,
-            "documents": None,
-            "add_generation_prompt": add_generation_prompt,
-            **kwargs,
-        }
-        return self._reply(self._process.render(variables, datetime.now()))
+        return self._render(self._after_examples(messages), add_generation_prompt, kwargs)
 
     def encode(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True, **kwargs: Any
@@ -98,11 +101,9 @@ class ChatTemplate:
         special, control = self._control_patterns()
         marked = [
             _mark(message, special if message.get("role") == "assistant" else control)
-            for message in messages
+            for message in self._after_examples(messages)
         ]
-        rendered = self.render(
-            marked, add_generation_prompt=add_generation_prompt, **_mark(kwargs, control)
-        )
+        rendered = self._render(marked, add_generation_prompt, _mark(kwargs, control))
         # [text, spelling, text, spelling, ..., text]; the template may have cut a text between the
         # marks, so that a lone mark is left, with None for the spelling.
         first, *rest = re.split(f"{_OPEN}({control.pattern}){_CLOSE}|[{_OPEN}{_CLOSE}]", rendered)
@@ -116,6 +117,32 @@ class ChatTemplate:
         """End the rendering process; it ends by itself, too, when this object is forgotten."""
         self._process.close()
 
+    def _after_examples(self, messages: Sequence[Message]) -> list[Message]:
+        n_system = int(bool(messages) and messages[0].get("role") == "system")
+        return [*messages[:n_system], *self.examples, *messages[n_system:]]
+
+    def _render(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        kwargs: Mapping[str, Any],
+    ) -> str:
+        variables = {
+            **self._tokenizer.special_tokens,
+            "messages": [_normalised(message) for message in messages],
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **self._switched(),
+            **kwargs,
+        }
+        return self._reply(self._process.render(variables, datetime.now()))
+
+    def _switched(self) -> dict[str, bool]:
+        if self.thinking_switch is None or self.think is None:
+            return {}
+        return {self.thinking_switch: self.think}
+
     def _control_patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
         """What is a control token anywhere: the special tokens; and those with the other added
         tokens that the template writes, such as `<think>`."""
@@ -124,7 +151,7 @@ class ChatTemplate:
             text for text, id in tokenizer.added_tokens.items() if id in tokenizer.special_ids
         }
         written = {
-            text for text in tokenizer.added_tokens if text.strip() and text in self._literals
+            text for text in tokenizer.added_tokens if text.strip() and text in self.literals
         }
         return _any_of(special), _any_of(special | written)
 

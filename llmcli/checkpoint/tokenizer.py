@@ -128,9 +128,12 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; special tokens have none, and ids without a token are passed over."""
+        return self._decode(ids, self.special_ids)
+
+    def _decode(self, ids: Sequence[int], silent: frozenset[int]) -> str:
         with native_call(self._file, "cannot decode"):
             # Not left to the library: it misses special tokens whose `normalized` is set.
-            kept = [id for id in ids if id not in self.special_ids]
+            kept = [id for id in ids if id not in silent]
             return self._backend.decode(kept, skip_special_tokens=False)
 
     def token(self, id: int) -> str:
@@ -184,13 +187,16 @@ class Tokenizer:
             for id in ids
         ]
 
-    def stream(self) -> StreamDecoder:
-        """A decoder for one text, fed id by id; together it gives exactly what `decode` gives."""
+    def stream(self, spelled: frozenset[str] = frozenset()) -> StreamDecoder:
+        """A decoder for one text, fed id by id; together it gives exactly what `decode` gives, and
+        the special tokens whose spelling is in `spelled`."""
+        text = {id for id in self.special_ids if self._added[id].content in spelled}
+        silent = self.special_ids - text
         if self._decoder_types == ["ByteLevel"]:
-            return ByteStream(lambda id: b"" if id in self.special_ids else self.token_bytes(id))
+            return ByteStream(lambda id: b"" if id in silent else self.token_bytes(id))
         return WindowStream(
-            self.decode,
-            ignored=lambda id: id in self.special_ids or self._backend.id_to_token(id) is None,
+            lambda ids: self._decode(ids, silent),
+            ignored=lambda id: id in silent or self._backend.id_to_token(id) is None,
             undecided=self._undecided(),
         )
 

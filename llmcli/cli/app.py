@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from llmcli.cli.config_file import read_config, there_is_config
 from llmcli.cli.conversion import converted_where_needed
-from llmcli.cli.interrupts import INTERRUPTED
+from llmcli.cli.interrupts import ending_in_order, exit_code
 from llmcli.cli.output import Output, set_up_streams
 from llmcli.engine import torch_import
 from llmcli.errors import LlmcliError, OutOfMemoryError
@@ -21,6 +22,7 @@ from llmcli.errors import LlmcliError, OutOfMemoryError
 # In the order of the help; each is a module beside this one.
 COMMANDS = (
     "chat",
+    "sessions",
     "generate",
     "inspect",
     "bench",
@@ -40,7 +42,8 @@ class Root(TyperGroup):
 
 def build(arguments: list[str]) -> typer.Typer:
     """The app, with the one command that `arguments` begin with, or, where they begin with none,
-    with all of them: for the help, for shells that complete a line, and for mistakes."""
+    with all of them: for the help, for shells that complete a line, for mistakes, and where a
+    config file has to be read, which may name the options of any."""
     app = typer.Typer(
         name="llmcli",
         cls=Root,
@@ -52,8 +55,8 @@ def build(arguments: list[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(root)
-    asked = arguments[0] if arguments and arguments[0] in COMMANDS else None
-    for name in (asked,) if asked else COMMANDS:
+    alone = bool(arguments) and arguments[0] in COMMANDS and not there_is_config()
+    for name in arguments[:1] if alone else COMMANDS:
         import_module(f"llmcli.cli.{name}").register(app)
     return app
 
@@ -67,11 +70,14 @@ def _version(asked: bool) -> None:
 
 
 def root(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
     ),
 ) -> None:
     """Talk to a local language model, see what is in its files, and measure it."""
+    assert isinstance(context.command, TyperGroup)
+    context.default_map = {**read_config(context.command)}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -100,7 +106,8 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments or os.environ.get("LLMCLI_DEBUG", "0") not in ("", "0")
     output = Output()
     try:
-        code = build(arguments)(args=arguments, prog_name="llmcli", standalone_mode=False)
+        with ending_in_order():
+            code = build(arguments)(args=arguments, prog_name="llmcli", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except LlmcliError as error:
@@ -113,7 +120,7 @@ def run(arguments: list[str]) -> int:
             output.error(message, "llmcli --help lists commands and options")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return exit_code()
     except (BrokenPipeError, SystemExit):  # Rich and Typer make SystemExit(1) of a broken pipe
         _silence_stdout()
         return 0

@@ -1,7 +1,8 @@
 """What one request took: spans on a clock that stands still while text is decoded or shown.
 
 It knows nothing of how tokens are made. Definitions: `ttft` from the request's start to the first
-token; decode counts the N - 1 tokens after it, since the first one's time belongs to prefill.
+token, `ttfa` to the first that is not thinking; decode counts the N - 1 tokens after the first,
+whose time belongs to prefill.
 """
 
 import resource
@@ -35,6 +36,7 @@ class Timings:
     prefill_ms: float
     prefill_tps: float | None
     ttft_ms: float | None
+    ttfa_ms: float | None
     decode_tokens: int
     decode_ms: float
     decode_tps: float | None
@@ -62,6 +64,7 @@ class Clock:
     forwards: list[int] = field(default_factory=list)
     samples: list[int] = field(default_factory=list)
     detokenize: int = 0
+    first_answer: int | None = None  # the index of the first token that is not thinking
 
     def since(self, start: int) -> int:
         """Nanoseconds since `start` (a `perf_counter_ns`), the device's work included."""
@@ -88,6 +91,7 @@ class Clock:
         """The figures so far, by the definitions above."""
         new, gaps, tokens = prompt_tokens - cached_tokens, self.gaps(), len(self.samples)
         decode = sum(gaps)
+        thinking = gaps[: self.first_answer] if self.first_answer is not None else None
         first = (self.tokenized - self.started) + self.prefill + sum(self.samples[:1])
         return Timings(
             load_s=load_s,
@@ -97,6 +101,7 @@ class Clock:
             prefill_ms=self.prefill / 1e6,
             prefill_tps=_rate(new, self.prefill),
             ttft_ms=first / 1e6 if tokens else None,
+            ttfa_ms=(first + sum(thinking)) / 1e6 if thinking is not None else None,
             decode_tokens=len(gaps),
             decode_ms=decode / 1e6,
             decode_tps=_rate(len(gaps), decode),
