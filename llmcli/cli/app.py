@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from llmcli.cli.config_file import read_config, there_is_config
+from llmcli.cli.config_file import read_config
 from llmcli.cli.conversion import converted_where_needed
 from llmcli.cli.interrupts import ending_in_order, exit_code
 from llmcli.cli.output import Output, set_up_streams
@@ -42,8 +42,7 @@ class Root(TyperGroup):
 
 def build(arguments: list[str]) -> typer.Typer:
     """The app, with the one command that `arguments` begin with, or, where they begin with none,
-    with all of them: for the help, for shells that complete a line, for mistakes, and where a
-    config file has to be read, which may name the options of any."""
+    with all of them: for the help, for shells that complete a line, and for mistakes."""
     app = typer.Typer(
         name="llmcli",
         cls=Root,
@@ -55,10 +54,17 @@ def build(arguments: list[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(root)
-    alone = bool(arguments) and arguments[0] in COMMANDS and not there_is_config()
+    alone = bool(arguments) and arguments[0] in COMMANDS
     for name in arguments[:1] if alone else COMMANDS:
         import_module(f"llmcli.cli.{name}").register(app)
     return app
+
+
+def every_command() -> TyperGroup:
+    """All of them, for files that name the options of any."""
+    group = typer.main.get_command(build([]))
+    assert isinstance(group, TyperGroup)
+    return group
 
 
 def _version(asked: bool) -> None:
@@ -76,8 +82,7 @@ def root(
     ),
 ) -> None:
     """Talk to a local language model, see what is in its files, and measure it."""
-    assert isinstance(context.command, TyperGroup)
-    context.default_map = {**read_config(context.command)}
+    context.default_map = {**read_config(every_command)}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -5,6 +5,7 @@ It knows the file's layout, and nothing of what the options do.
 
 import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,7 @@ from llmcli.errors import UsageError
 Defaults = dict[str, Any]
 
 
-def there_is_config() -> bool:
-    """Whether there is a file. Its keys may name the options of any command."""
-    try:
-        return config_file().exists()
-    except OSError:
-        return False
-
-
-def read_config(group: TyperGroup) -> dict[str, Defaults]:
+def read_config(every_command: Callable[[], TyperGroup]) -> dict[str, Defaults]:
     """Command -> parameter -> value, as the file says; empty without one.
 
     Keys at the top are for every command that has such an option, those in a command's table for it
@@ -44,7 +37,7 @@ def read_config(group: TyperGroup) -> dict[str, Defaults]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         reason = str(error) or "nested too deeply"
         raise UsageError(f"{file}: not valid TOML: {reason}") from None
-    return _by_command(given, group, file)
+    return _by_command(given, every_command(), file)
 
 
 def default_model(context: typer.Context) -> str | None:

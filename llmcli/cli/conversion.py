@@ -32,8 +32,10 @@ def _process(parameter: Any) -> Any:
 
 def _fits(parameter: Any, value: Any) -> bool:
     if value is None:
-        return parameter.nargs == 1
+        return bool(parameter.nargs == 1)
     annotation: object = parameter.type_descriptor.annotation
     if get_origin(annotation) is Literal:
         return type(value) is str and value in get_args(annotation)
+    if type(value) in (int, float) and value != parameter.default:
+        return False  # it has a range, perhaps, which the conversion checks
     return type(value) is annotation

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from llmcli.cli.file_options import FileOptions, read_settings, shown, unknown_key
 from llmcli.cli.groups import use_profile
@@ -67,9 +66,9 @@ def profile_of(context: typer.Context) -> Profile:
 def _use(context: typer.Context, file: Path | None) -> Path | None:
     if file is None or context.resilient_parsing:
         return file
-    group = context.find_root().command
-    assert isinstance(group, TyperGroup)
-    profile = read_profile(file, FileOptions(group, "chat", "generate"))
+    from llmcli.cli.app import every_command
+
+    profile = read_profile(file, FileOptions(every_command(), "chat", "generate"))
     use_profile(context, profile.name, profile.options)
     context.meta[_META] = profile
     return file

@@ -186,9 +186,9 @@ class QuantizedEmbedding(nn.Module):
         """ids (...) -> (..., d_model)."""
         matrix, flat = self.matrix, ids.flatten()
         if len(flat) == 1 and ids.device.type == "cpu":
-            row = int(flat)
-            only = ops.block(matrix, slice(row, row + 1), self.dtype)
-            return only.view(*ids.shape, matrix.in_features)
+            only = int(flat)
+            values = ops.block(matrix, slice(only, only + 1), self.dtype)
+            return values.view(*ids.shape, matrix.in_features)
         tile, row = flat // TILE, flat % TILE
         words = matrix.codes[tile, :, row].unsqueeze(1).unsqueeze(-1)  # a tile of one row each
         codes = unpack_codes(words.squeeze(-1).transpose(1, 2), matrix.bits, matrix.in_features)
