@@ -101,7 +101,7 @@ COMMANDS = {
     ),
     "set": Command(
         "set [NAME VALUE]",
-        "list the settings, or change one (VALUE default: not chosen)",
+        "list settings, or change one (default: not chosen)",
         _set,
     ),
     "regen": Command("regen", "answer the last question anew", _regen),

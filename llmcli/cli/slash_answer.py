@@ -135,7 +135,7 @@ def _token(turns: Turns, text: str) -> int:
 COMMANDS = {
     "why": Command("why [N]", "why the answer's token N came (from 0; -1 is the last)", _why),
     "fork": Command(
-        "fork N [TOKEN]", "go on from token N with another: #2 of /why, an id, a text", _fork
+        "fork N [TOKEN]", "go on from token N with another: #2 of /why, id, text", _fork
     ),
     "tokens": Command(
         "tokens [TEXT]", "the last answer's tokens, numbered, or those of TEXT", _tokens
