@@ -23,9 +23,11 @@ def nothing() -> None:
 @dataclass
 class Presses:
     """How often Ctrl+C was pressed at once, and the exit code with which the process is to leave,
-    where that or a signal says so. `wake` makes a reader of keys return that waits for one."""
+    where that or a signal says so. `pending`: a press was noted that has ended nothing yet. `wake`
+    makes a reader of keys return that waits for one."""
 
     count: int = 0
+    pending: bool = False
     exit_code: int | None = None
     wake: Callable[[], None] = nothing
     _last: float = 0.0
@@ -75,6 +77,9 @@ def interruptible() -> Iterator[Interruption]:
 
     try:
         signal.signal(signal.SIGINT, interrupt)
+        if presses.pending:
+            presses.pending, interruption.pressed = False, True
+            raise KeyboardInterrupt
         yield interruption
     except Exception:
         if not interruption.pressed:
@@ -86,12 +91,14 @@ def interruptible() -> Iterator[Interruption]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl+C is only noted, but in `interruptible` blocks within: what lies between them keeps what
-    was said, or changes the terminal's mode. A third press in a row ends it all the same."""
+    """Ctrl+C is only noted, but in `interruptible` blocks within, of which it ends the next one:
+    what lies between them keeps what was said, or changes the terminal's mode. A third press in a
+    row ends it all the same."""
     before = signal.getsignal(signal.SIGINT)
 
     def note(signum: int, frame: FrameType | None) -> None:
         presses.note()
+        presses.pending = True
         if presses.count > 2:
             raise KeyboardInterrupt
 
@@ -99,6 +106,7 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, note)
         yield
     finally:
+        presses.pending = False
         signal.signal(signal.SIGINT, before)
 
 

@@ -122,9 +122,10 @@ class EditingReader:
         from llmcli.cli.keyboard import Keyboard
 
         vi = flags.vi or flags.editing_mode == "vi"
+        self._keyboard = Keyboard(sys.stdin)
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
-            input=Keyboard(sys.stdin),
+            input=self._keyboard,
             output=create_output(os.fdopen(screen, "w", closefd=False)),
             history=None if flags.no_history else _history(),
             key_bindings=_keys(),
@@ -144,7 +145,10 @@ class EditingReader:
     def read(self, text: str = "") -> str | None:
         presses.wake = self._wake
         try:
-            return unwrapped(self._session.prompt(default=text, pre_run=self._leave_if_told))
+            text = self._session.prompt(default=text, pre_run=self._leave_if_told)
+            if self._keyboard.interrupted():
+                raise KeyboardInterrupt
+            return unwrapped(text)
         except EOFError:
             return None
         except KeyboardInterrupt:  # the key: there is no signal while the terminal is in raw mode
@@ -180,6 +184,7 @@ def _keys() -> "KeyBindings":
         if in_open_block(event.current_buffer.text):
             event.current_buffer.insert_text("\n")
         else:
+            presses.pending = False  # one that is pressed from now on is for the answer
             event.current_buffer.validate_and_handle()
 
     @keys.add("escape", "enter", filter=typing & emacs_mode)

@@ -29,6 +29,12 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.kept: list[Any] = []
         self.computed = False
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: for that torch would import its compiler in the midst of the first answer. It takes a
+        second or two, and cannot be used any more in this process if Ctrl+C comes meanwhile."""
+        return False
+
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: Any = (), options: Any = None
     ) -> Any:
