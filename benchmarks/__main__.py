@@ -4,8 +4,10 @@
     python -m benchmarks --device cuda        # the same on a GPU, where there is one
     python -m benchmarks --start --busy       # start-up; speed beside a busy process
     python -m benchmarks --step               # where a decode step's time goes
-    python -m benchmarks --speed --start --busy --step --write    # all, into docs/performance.md
+    python -m benchmarks --mask               # what a JSON schema adds to a decode step
+    python -m benchmarks --speed --start --busy --step --mask --write
 
+The last is all of it, into docs/performance.md.
 Models and other programs are made on first use, in .benchmarks (some 25 GB with everything).
 Measure on a machine that does nothing else.
 """
@@ -14,12 +16,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import decode_step, machine, neighbour, page, speed, start_up
+from benchmarks import decode_step, machine, mask, neighbour, page, speed, start_up
 from benchmarks.place import CACHE, PYTHON, Place, Unavailable, run, tell
 from benchmarks.tools import PRECISIONS, TOOLS
 
 SHAPES = ("SmolLM2-135M", "Llama-3.2-1B")
 NEIGHBOURS = ("llmcli", "llama.cpp")
+CPU_PARTS = ("start", "busy", "step", "mask")
 
 
 def main() -> None:
@@ -37,12 +40,14 @@ def main() -> None:
         if options.write:
             page.write(name, block)
 
-    if options.speed or not (options.start or options.busy or options.step):
+    if options.speed or not any(getattr(options, part) for part in CPU_PARTS):
         for shape in options.shape or SHAPES:
             measured = speed.measure(folder(shape), precisions, programs, place, rounds)
             show(block_name(shape, place), speed.block(measured, where))
     if options.step:
         show("step", decode_step.block(decode_step.measure(folder(small), place), where))
+    if options.mask:
+        show("mask", mask.block(mask.measure(folder(small), place), where))
     if options.start:
         show("start", start_up.block(start_up.measure(folder(small), place, rounds), where))
     if options.busy:
@@ -61,6 +66,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start", action="store_true", help="command to first token")
     parser.add_argument("--busy", action="store_true", help="beside a process that spins")
     parser.add_argument("--step", action="store_true", help="where a decode step's time goes")
+    parser.add_argument("--mask", action="store_true", help="what a JSON schema adds to a step")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=SHAPES, action="append", help="repeatable")
     parser.add_argument("--precision", choices=PRECISIONS, action="append", help="repeatable")
@@ -74,8 +80,8 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if min(options.rounds, options.threads) < 1:
         parser.error("--rounds and --threads begin at 1")
-    if options.device != "cpu" and (options.start or options.busy or options.step):
-        parser.error("--start, --busy and --step are measured on the CPU")
+    if options.device != "cpu" and any(getattr(options, part) for part in CPU_PARTS):
+        parser.error(f"{', '.join(f'--{part}' for part in CPU_PARTS)} are measured on the CPU")
     return options
 
 

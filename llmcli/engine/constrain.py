@@ -41,7 +41,7 @@ class ConstrainedAnswer:
     ) -> None:
         """`openings`: tokens that may begin a thought before the answer; `thinking`: the prompt
         has begun one. A thought is free, but for ending within it."""
-        self._grammar, self._vocabulary = grammar, vocabulary
+        self.grammar, self._vocabulary = grammar, vocabulary
         self._openings, self._thinking = frozenset(openings), thinking
         self._start = vocabulary.matcher(grammar)
         self._matcher = self._start.deep_copy()
@@ -95,7 +95,7 @@ class ConstrainedAnswer:
         """What is allowed after the answer's first `tokens`; None within the thought before it."""
         if len(tokens) < self._thought:
             return None
-        twin = ConstrainedAnswer(self._grammar, self._vocabulary)
+        twin = ConstrainedAnswer(self.grammar, self._vocabulary)
         for token in tokens[self._thought :]:
             twin.follow(token, inside=False)
         return twin._mask
