@@ -56,6 +56,8 @@ def added(figure: dict[str, float]) -> float:
 
 
 def main(folder: Path, precision: str, threads: int) -> None:
+    import torch
+
     from llmcli.checkpoint.store import resolve
     from llmcli.core.sampling import Sampler
     from llmcli.core.sampling_spec import SamplingSpec
@@ -81,7 +83,7 @@ def main(folder: Path, precision: str, threads: int) -> None:
     logits = prefill(model.decoder, [place * 7919 % size for place in range(DEPTH)], cache)
     spans: dict[str, list[float]] = {FORWARD: [], FREE: [], UNDER: []}
     for step in range(WARM_UPS + STEPS):
-        logits = logits.index_fill(0, logits.new_tensor([end]).long(), -100.0)
+        logits = logits.index_fill(0, torch.tensor([end]), -100.0)
         started = perf_counter_ns()
         free.draw(logits, (), ())
         drawn = perf_counter_ns()
