@@ -6,8 +6,10 @@
     python -m benchmarks --step               # where a decode step's time goes
     python -m benchmarks --prefix             # a conversation's second turn
     python -m benchmarks --resume             # a kept conversation, until it goes on
-    python -m benchmarks --speed --start --busy --step --prefix --resume --write    # into the page
+    python -m benchmarks --mask               # what a JSON schema adds to a decode step
+    python -m benchmarks --speed --start --busy --step --prefix --resume --mask --write
 
+The last is all of it, into docs/performance.md.
 Models and other programs are made on first use, in .benchmarks (some 25 GB with everything).
 Measure on a machine that does nothing else.
 """
@@ -16,12 +18,23 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import decode_step, machine, neighbour, page, prefix_reuse, resume, speed, start_up
+from benchmarks import (
+    decode_step,
+    machine,
+    mask,
+    neighbour,
+    page,
+    prefix_reuse,
+    resume,
+    speed,
+    start_up,
+)
 from benchmarks.place import CACHE, PYTHON, Place, Unavailable, run, tell
 from benchmarks.tools import PRECISIONS, TOOLS
 
 SHAPES = ("SmolLM2-135M", "Llama-3.2-1B")
 NEIGHBOURS = ("llmcli", "llama.cpp")
+CPU_PARTS = ("start", "busy", "step", "prefix", "resume", "mask")
 
 
 def main() -> None:
@@ -39,7 +52,7 @@ def main() -> None:
         if options.write:
             page.write(name, block)
 
-    if options.speed or not any(on_cpu(options)):
+    if options.speed or not any(getattr(options, part) for part in CPU_PARTS):
         for shape in options.shape or SHAPES:
             measured = speed.measure(folder(shape), precisions, programs, place, rounds)
             show(block_name(shape, place), speed.block(measured, where))
@@ -50,6 +63,8 @@ def main() -> None:
         show("prefix", prefix_reuse.block(reuse, where))
     if options.resume:
         show("resume", resume.block(resume.measure(folder(small), place, rounds), where))
+    if options.mask:
+        show("mask", mask.block(mask.measure(folder(small), place), where))
     if options.start:
         show("start", start_up.block(start_up.measure(folder(small), place, rounds), where))
     if options.busy:
@@ -70,6 +85,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--step", action="store_true", help="where a decode step's time goes")
     parser.add_argument("--prefix", action="store_true", help="second turn, prefix reused or not")
     parser.add_argument("--resume", action="store_true", help="a kept conversation goes on")
+    parser.add_argument("--mask", action="store_true", help="what a JSON schema adds to a step")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=SHAPES, action="append", help="repeatable")
     parser.add_argument("--precision", choices=PRECISIONS, action="append", help="repeatable")
@@ -83,14 +99,9 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if min(options.rounds, options.threads) < 1:
         parser.error("--rounds and --threads begin at 1")
-    if options.device != "cpu" and any(on_cpu(options)):
-        parser.error("--start, --busy, --step, --prefix and --resume are measured on the CPU")
+    if options.device != "cpu" and any(getattr(options, part) for part in CPU_PARTS):
+        parser.error(f"{', '.join(f'--{part}' for part in CPU_PARTS)} are measured on the CPU")
     return options
-
-
-def on_cpu(options: argparse.Namespace) -> tuple[bool, ...]:
-    """The parts that are measured on the CPU alone."""
-    return (options.start, options.busy, options.step, options.prefix, options.resume)
 
 
 def block_name(shape: str, place: Place) -> str:

@@ -29,10 +29,10 @@ class Constraint:
 
 def constraint_of(generation: "Generation") -> Constraint | None:
     """None where the answer was free."""
-    grammar, satisfied = generation.grammar, generation.satisfied
-    if grammar is None or satisfied is None:
+    answer = generation.constrained
+    if answer is None:
         return None
-    return Constraint(grammar.kind, satisfied, generation.shortened)
+    return Constraint(answer.grammar.kind, answer.matches(generation.text), answer.shortened)
 
 
 def tell(generation: "Generation", output: Output) -> None:

@@ -94,17 +94,18 @@ def _view(turns: Turns, index: int, top: int = TOP, also: tuple[int, ...] = ()) 
 
     conversation = turns.conversation
     generation = conversation.need_last().generation
+    before, constrained = generation.token_ids[:index], generation.constrained
     with interruptible():
         return next_token.run(
             conversation.model,
             generation.prompt_of(index),
             generation.sampling,
-            answer_ids=generation.token_ids[:index],
+            answer_ids=before,
             held=conversation.held,
             top=top,
             drawn=generation.token_ids[index],
             also=also,
-            mask=generation.mask_at(index),
+            mask=None if constrained is None else constrained.mask_after(before),
         )
 
 

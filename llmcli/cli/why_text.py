@@ -80,7 +80,8 @@ def _stage(name: str, view: "NextToken", sampling: "SamplingSpec") -> str:
     shown = "temperature" if name == "temperature" else shown
     if not settings:
         return f"{shown} off"
-    kept = f" keeps {view.left[name]:,}" if name in ("top_k", "top_p", "min_p") else ""
+    keeping = name in ("mask", "top_k", "top_p", "min_p")
+    kept = f" keeps {view.left[name]:,}" if keeping else ""
     if kept and not view.greedy:
         kept += f", {percent(view.mass[name])}"
     return f"{shown} {settings}{kept}"
@@ -97,6 +98,8 @@ def _settings(name: str, sampling: "SamplingSpec") -> str:
         return ", ".join(f"{what} {value:g}" for what, value, none in penalties if value != none)
     if name == "bias":
         return f"on {len(sampling.logit_bias)}" if sampling.logit_bias else ""
+    if name == "mask":
+        return "of the grammar"
     if name == "temperature":
         return "" if sampling.temperature == 1 else f"{sampling.temperature:g}"
     value = getattr(sampling, name, None)

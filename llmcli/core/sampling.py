@@ -197,6 +197,12 @@ def _beside(logits: Tensor, values: list[int] | list[float]) -> Tensor:
     return made if logits.is_cpu else made.pin_memory().to(logits.device, non_blocking=True)
 
 
+def _first_of_the_best(logits: Tensor) -> tuple[int, float]:
+    """Where the largest first stands, and the largest: NaN where one is."""
+    largest, place = logits.max(dim=0)
+    return int(place), float(largest)
+
+
 def _check(peak: float, answer: Sequence[int], *, steered: bool = False) -> None:
     if not math.isfinite(peak):
         fault = "no token is allowed" if steered else f"the model produced {peak}"
@@ -238,7 +244,7 @@ class Sampler:
             _check(peak, answer)
             allowed = self._steer(logits, prompt, answer, mask)
             if allowed is not logits:
-                best, peak, _ = ops.survey(allowed)
+                best, peak = _first_of_the_best(allowed)
                 _check(peak, answer, steered=True)
             token = best if self.spec.temperature == 0 else int(self._choose(allowed, peak))
         return Draw(token, float(logits[token]) - total)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
+from llmcli.core import kernels
 from llmcli.core.sampling import Draw, Mask, apply_mask
 from llmcli.engine.grammar import Grammar, Vocabulary, vocabulary
 from llmcli.engine.session import Model
@@ -17,8 +18,9 @@ from llmcli.engine.way_out import WayOut
 from llmcli.errors import GenerationError, UsageError
 
 _BITS = torch.tensor([[byte >> bit & 1 for bit in range(8)] for byte in range(256)]).bool()
-# A stop id so much less likely (in ln) than the best of what is allowed is no wish to end.
-_NO_WISH = 5.0
+# How much less likely (in ln) than the best of what is allowed a stop id may be to be a wish to
+# end; and than the best of all, to be looked at.
+_WISH, _HINT = 5.0, 12.0
 # With so much more room than twice the way to the end, no single token can use it up.
 _NEAR = 32
 
@@ -41,14 +43,16 @@ class ConstrainedAnswer:
     ) -> None:
         """`openings`: tokens that may begin a thought before the answer; `thinking`: the prompt
         has begun one. A thought is free, but for ending within it."""
-        self._grammar, self._vocabulary = grammar, vocabulary
+        self.grammar, self._vocabulary = grammar, vocabulary
         self._openings, self._thinking = frozenset(openings), thinking
+        self._stop_ids = torch.tensor(vocabulary.stop_ids, dtype=torch.int64)
         self._start = vocabulary.matcher(grammar)
         self._matcher = self._start.deep_copy()
         self._way_out = WayOut(vocabulary, json=grammar.kind == "json_schema")
         self._way: list[int] | None = None  # from here, where it is known
         self._look = math.inf  # the way is looked for once the room is down to this
         self._thought = 0  # tokens before the answer
+        self._unpacked = b"", torch.empty(0)  # within a text the mask stays the same
         self.shortened = False
 
     @property
@@ -67,7 +71,8 @@ class ConstrainedAnswer:
         """The next token, drawn from logits (vocab_size,) by `draw`. `left`: how many may come, it
         included; `inside`: whether the text so far ends within a thought."""
         way = self._way_in(left)
-        mask = self._free(logits) if self._thinking and inside else self._mask(logits)
+        with kernels.one_thread():
+            mask = self._free(logits) if self._thinking and inside else self._mask(logits)
         found = draw(mask)
         before = self._matcher.deep_copy() if way is not None else self._matcher
         self.follow(found.token, inside=inside)
@@ -95,7 +100,7 @@ class ConstrainedAnswer:
         """What is allowed after the answer's first `tokens`; None within the thought before it."""
         if len(tokens) < self._thought:
             return None
-        twin = ConstrainedAnswer(self._grammar, self._vocabulary)
+        twin = ConstrainedAnswer(self.grammar, self._vocabulary)
         for token in tokens[self._thought :]:
             twin.follow(token, inside=False)
         return twin._mask
@@ -108,16 +113,27 @@ class ConstrainedAnswer:
         if self._matcher.is_error():
             reason = self._matcher.get_error().splitlines()[0]
             raise GenerationError(f"the grammar cannot be followed any further: {reason}")
-        packed = torch.frombuffer(bytearray(bits), dtype=torch.uint8).int()
-        allowed = _BITS.index_select(0, packed).view(-1)[: len(logits)].to(logits.device)
+        if bits != self._unpacked[0]:
+            packed = torch.frombuffer(bytearray(bits), dtype=torch.uint8).int()
+            unpacked = _BITS.index_select(0, packed).view(-1)[: len(logits)]
+            self._unpacked = bits, unpacked.to(logits.device)
+        allowed = self._unpacked[1]
         if self._openings:
             allowed = allowed | _only(self._openings, logits)
-        mask, stop_ids = Mask(allowed), self._vocabulary.stop_ids
-        if not stop_ids or self._matcher.is_accepting():
-            return mask
-        if logits[stop_ids].max() < apply_mask(logits, mask).max() - _NO_WISH:
-            return mask
-        return Mask(allowed, self._way_out.ending(self._matcher), stop_ids)
+        if self._matcher.is_accepting() or not self._wishes(logits, allowed):
+            return Mask(allowed)
+        ending = self._way_out.ending(self._matcher)
+        return Mask(allowed, ending, self._vocabulary.stop_ids)
+
+    def _wishes(self, logits: Tensor, allowed: Tensor) -> bool:
+        """Whether the model would rather end than go on with what is allowed."""
+        if not self._vocabulary.stop_ids:
+            return False
+        self._stop_ids = self._stop_ids.to(logits.device)
+        stop = float(logits.index_select(0, self._stop_ids).max())
+        if stop < float(logits.max()) - _HINT:
+            return False
+        return stop > float(apply_mask(logits, Mask(allowed)).max()) - _WISH
 
     def _way_in(self, left: int) -> list[int] | None:
         """The way to the end, where so little room is left that a token may be too much."""

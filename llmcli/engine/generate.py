@@ -14,8 +14,9 @@ from torch import Tensor
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
 from llmcli.core.recorded import step
-from llmcli.core.sampling import Draw, Mask, Sampler, best_logprobs, entropy_bits
+from llmcli.core.sampling import Draw, Mask, Sampler, entropy_bits
 from llmcli.core.sampling_spec import SamplingSpec
+from llmcli.engine.candidates import Candidate, candidates
 from llmcli.engine.hardware import memory_failures
 from llmcli.engine.limits import PREFILL_CHUNK, check_prompt
 from llmcli.engine.prefix import HeldPrefix, Reuse
@@ -25,21 +26,12 @@ from llmcli.engine.thinking import ThinkingFilter
 from llmcli.engine.timings import Clock, Timings
 
 if TYPE_CHECKING:
+    from llmcli.engine.constrain import ConstrainedAnswer
     from llmcli.engine.grammar import Grammar
 
 FinishReason = Literal["stop", "length", "context", "interrupted"]
 # The answer's tokens so far -> a prompt that leaves more room for it, or None.
 Shorten = Callable[[Sequence[int]], list[int] | None]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A token that could have come, and its logprob by the model's own probabilities. Bytes that
-    are no text by themselves are written as `\\xf0`."""
-
-    id: int
-    text: str
-    logprob: float
 
 
 @dataclass(frozen=True)
@@ -134,12 +126,13 @@ class Generation:
         self._shortening_ns = 0  # since the last pass; the prompt is another one if there are any
         self._held = held or (HeldPrefix(model.new_cache()) if use_cache else None)
         self._sampler = Sampler(sampling, model.decoder.device)
-        self._thinking, self.grammar, self._constrained = thinking, grammar, None
+        self._thinking = thinking
+        self.constrained: ConstrainedAnswer | None = None
         if grammar is not None:
             from llmcli.engine.constrain import constrained_answer  # llguidance: only if need be
 
-            self._constrained = constrained_answer(model, grammar, self.prompt_ids, thinking)
-        complete = self._constrained.matches if self._constrained is not None else None
+            self.constrained = constrained_answer(model, grammar, self.prompt_ids, thinking)
+        complete = self.constrained.matches if self.constrained is not None else None
         self._stops = StopFilter(stop, complete)
         self._stream = model.tokenizer.stream(thinking.spelled() if thinking else frozenset())
         self._measure_entropy, self._n_candidates = measure_entropy, n_candidates
@@ -151,8 +144,8 @@ class Generation:
 
     def __iter__(self) -> Iterator[Step]:
         for draw in self._given:
-            if self._constrained is not None:
-                self._constrained.follow(draw.token, inside=self._inside())
+            if self.constrained is not None:
+                self.constrained.follow(draw.token, inside=self._inside())
             self._note(draw)
             step = self._step(draw, entropy=None)
             yield step
@@ -163,8 +156,8 @@ class Generation:
             draw = self._draw(logits)
             step = self._step(draw, entropy_bits(logits) if self._measure_entropy else None)
             if self._n_candidates:
-                self.candidates[step.index] = self._candidates(logits)
-                step = replace(step, candidates=self.candidates[step.index])
+                best = candidates(logits, self._n_candidates, self.model.tokenizer)
+                step, self.candidates[step.index] = replace(step, candidates=best), best
             yield step
             if step.finish is not None:
                 return
@@ -173,23 +166,6 @@ class Generation:
     def prompt_of(self, index: int) -> list[int]:
         """The prompt from which the answer's token `index` was computed."""
         return next(ids for begin, ids in reversed(self._prompts) if begin <= index)
-
-    @property
-    def satisfied(self) -> bool | None:
-        """Whether the answer is what the grammar asks for; None without one."""
-        return None if self._constrained is None else self._constrained.matches(self.text)
-
-    @property
-    def shortened(self) -> bool:
-        """Whether the answer had to be brought to its end because the room was running out."""
-        return self._constrained is not None and self._constrained.shortened
-
-    def mask_at(self, index: int) -> Callable[[Tensor], Mask] | None:
-        """What the grammar allows at the answer's token `index`, by the logits there; None without
-        one, or within a thought."""
-        if self._constrained is None:
-            return None
-        return self._constrained.mask_after(self.token_ids[:index])
 
     def interrupt(self) -> tuple[str, str]:
         """End here, keeping what was said; returns what was still held back of the thought, and of
@@ -248,21 +224,14 @@ class Generation:
         def drawn(mask: Mask | None = None) -> Draw:
             return self._sampler.draw(logits, prompt, self.token_ids, mask)
 
-        if self._constrained is None:
+        if self.constrained is None:
             draw = drawn()
         else:
             inside, left = self._inside(), self._left(prompt)
-            draw = self._constrained.choose(drawn, logits, left, inside=inside)
+            draw = self.constrained.choose(drawn, logits, left, inside=inside)
         self._clock.samples.append(self._clock.since(start))
         self._note(draw)
         return draw
-
-    def _candidates(self, logits: Tensor) -> tuple[Candidate, ...]:
-        def text(token: int) -> str:
-            return self.model.tokenizer.token_bytes(token).decode("utf-8", "backslashreplace")
-
-        best = best_logprobs(logits, self._n_candidates)
-        return tuple(Candidate(token, text(token), logprob) for token, logprob in best)
 
     def _note(self, draw: Draw) -> None:
         self.draws.append(draw)
@@ -298,8 +267,8 @@ class Generation:
 
     def _reason(self, *, ended: bool) -> FinishReason | None:
         """Why no token may follow, if so; `ended`: a stop id or a stop text has come."""
-        if self._constrained is not None and (ended or self._constrained.ended):
-            if not self._constrained.shortened:
+        if self.constrained is not None and (ended or self.constrained.ended):
+            if not self.constrained.shortened:
                 return "stop"
             limit = self.model.context - len(self.prompt_of(len(self.token_ids)))
             most = self._max_tokens

@@ -10,6 +10,8 @@ BLOCKS = [
     *(block_name(shape, Place(device, 1)) for shape in SHAPES for device in ("cpu", "cuda")),
     "start",
     "busy",
+    "step",
+    "mask",
 ]
 
 
