@@ -49,8 +49,9 @@ def test_completion_history_and_an_editor(start, tmp_path):
     chat.press(TAB + ENTER)
     chat.wait_for("no turn to take back")
     chat.wait_for(PROMPT)
-    chat.press("/set max_to" + TAB)
-    chat.press("2" + ENTER)
+    chat.press("/set max_to")
+    chat.wait_for(r"1 \(flag\)")
+    chat.press(TAB + "2" + ENTER)
     chat.wait_for(PROMPT)
     chat.enter("/set", r"max_tokens +2 +/set")
 
