@@ -4,7 +4,9 @@
     python -m benchmarks --device cuda        # the same on a GPU, where there is one
     python -m benchmarks --start --busy       # start-up; speed beside a busy process
     python -m benchmarks --step               # where a decode step's time goes
-    python -m benchmarks --speed --start --busy --step --write    # all, into docs/performance.md
+    python -m benchmarks --prefix             # a conversation's second turn
+    python -m benchmarks --resume             # a kept conversation, until it goes on
+    python -m benchmarks --speed --start --busy --step --prefix --resume --write    # into the page
 
 Models and other programs are made on first use, in .benchmarks (some 25 GB with everything).
 Measure on a machine that does nothing else.
@@ -14,7 +16,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import decode_step, machine, neighbour, page, speed, start_up
+from benchmarks import decode_step, machine, neighbour, page, prefix_reuse, resume, speed, start_up
 from benchmarks.place import CACHE, PYTHON, Place, Unavailable, run, tell
 from benchmarks.tools import PRECISIONS, TOOLS
 
@@ -37,12 +39,17 @@ def main() -> None:
         if options.write:
             page.write(name, block)
 
-    if options.speed or not (options.start or options.busy or options.step):
+    if options.speed or not any(on_cpu(options)):
         for shape in options.shape or SHAPES:
             measured = speed.measure(folder(shape), precisions, programs, place, rounds)
             show(block_name(shape, place), speed.block(measured, where))
     if options.step:
         show("step", decode_step.block(decode_step.measure(folder(small), place), where))
+    if options.prefix:
+        reuse = prefix_reuse.measure(folder(small), place, rounds)
+        show("prefix", prefix_reuse.block(reuse, where))
+    if options.resume:
+        show("resume", resume.block(resume.measure(folder(small), place, rounds), where))
     if options.start:
         show("start", start_up.block(start_up.measure(folder(small), place, rounds), where))
     if options.busy:
@@ -61,6 +68,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start", action="store_true", help="command to first token")
     parser.add_argument("--busy", action="store_true", help="beside a process that spins")
     parser.add_argument("--step", action="store_true", help="where a decode step's time goes")
+    parser.add_argument("--prefix", action="store_true", help="second turn, prefix reused or not")
+    parser.add_argument("--resume", action="store_true", help="a kept conversation goes on")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=SHAPES, action="append", help="repeatable")
     parser.add_argument("--precision", choices=PRECISIONS, action="append", help="repeatable")
@@ -74,9 +83,14 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if min(options.rounds, options.threads) < 1:
         parser.error("--rounds and --threads begin at 1")
-    if options.device != "cpu" and (options.start or options.busy or options.step):
-        parser.error("--start, --busy and --step are measured on the CPU")
+    if options.device != "cpu" and any(on_cpu(options)):
+        parser.error("--start, --busy, --step, --prefix and --resume are measured on the CPU")
     return options
+
+
+def on_cpu(options: argparse.Namespace) -> tuple[bool, ...]:
+    """The parts that are measured on the CPU alone."""
+    return (options.start, options.busy, options.step, options.prefix, options.resume)
 
 
 def block_name(shape: str, place: Place) -> str:

@@ -1,5 +1,6 @@
 """Documentation that is generated from the code is what the code would generate now."""
 
+import json
 import os
 import re
 import subprocess
@@ -115,3 +116,23 @@ def test_the_commands_on_quantization_print_what_is_shown(tmp_path: Path) -> Non
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == shown.strip()
+
+
+def test_the_settings_of_the_chat_page_are_read_as_they_stand(tmp_path: Path) -> None:
+    text = (DOCS / "chat.md").read_text(encoding="utf-8")
+    (profile,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (config,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    folder = tmp_path / "llmcli"
+    folder.mkdir()
+    (folder / "config.toml").write_text(config, encoding="utf-8")
+    (folder / "tutor.yaml").write_text(profile, encoding="utf-8")
+    command = [sys.executable, "-m", "llmcli", "chat", "-s", "@strict", "-p", "Hello", "--json"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LLMCLI_")}
+    environment["XDG_CONFIG_HOME"] = str(tmp_path)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["model"] == "demo"
+    assert summary["sampling_sources"]["temperature"] == "profile tutor"
+    assert summary["sampling"]["logit_bias"]["15"] == -100

@@ -15,10 +15,10 @@ ANYONE = {"errors", "reports"}
 LIBRARIES = {
     "core": {"torch"},
     "checkpoint": {"torch", "safetensors", "tokenizers", "jinja2", "huggingface_hub"},
-    "engine": {"torch"},
+    "engine": {"torch", "llguidance"},
     "views": {"torch"},
     "bench": {"torch"},
-    "cli": {"typer", "rich", "prompt_toolkit", "markdown_it"},
+    "cli": {"typer", "rich", "prompt_toolkit", "markdown_it", "yaml"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "demo" not in path.parts)
 

@@ -9,8 +9,20 @@ from contextlib import suppress
 from typing import NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from llmcli.cli import bench, chat, download, generate, inspect, models, quantize, tokenize
+from llmcli.cli import (
+    bench,
+    chat,
+    download,
+    generate,
+    inspect,
+    models,
+    quantize,
+    sessions,
+    tokenize,
+)
+from llmcli.cli.config_file import read_config
 from llmcli.cli.interrupts import ending_in_order, exit_code
 from llmcli.cli.output import Output, set_up_streams
 from llmcli.engine import torch_import
@@ -25,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (chat, generate, inspect, bench, quantize, download, models, tokenize):
+for module in (chat, sessions, generate, inspect, bench, quantize, download, models, tokenize):
     module.register(app)
 
 
@@ -39,11 +51,14 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
     ),
 ) -> None:
     """Talk to a local language model, see what is in its files, and measure it."""
+    assert isinstance(context.command, TyperGroup)
+    context.default_map = {**read_config(context.command)}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -3,13 +3,17 @@
 It knows the options and how a chat begins and ends; a turn is `cli.turns`, a key `message_reader`.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmcli.cli.answer_options import AnswerFlags, grammar_of
+from llmcli.cli.context_options import ContextFlags
 from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
-from llmcli.cli.groups import sources, with_groups
+from llmcli.cli.groups import CONFIG_FILE, FLAG, VARIABLE, sources, with_groups
 from llmcli.cli.interrupts import exit_code, presses, uninterrupted
 from llmcli.cli.loading import LoadFlags, find, load
 from llmcli.cli.looks import LookFlags, Looks, show_legend
@@ -25,14 +29,19 @@ from llmcli.cli.options import (
     ShowTimings,
 )
 from llmcli.cli.output import Output
+from llmcli.cli.profile import Profile, ProfileOption, profile_of
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SamplingSettings
+from llmcli.cli.session_keeper import SessionKeeper
+from llmcli.cli.session_options import SessionFlags
 from llmcli.cli.timings_text import timings_wanted
 from llmcli.cli.turns import Turns
+from llmcli.engine.saved_session import SavedSession
 from llmcli.errors import LlmcliError, PromptError, UsageError
 
 if TYPE_CHECKING:
     from llmcli.engine.folder import CheckedFolder
+    from llmcli.engine.session import Model as LoadedModel
 
 Prompt = Annotated[
     str | None,
@@ -46,7 +55,13 @@ Prompt = Annotated[
 ]
 System = Annotated[
     str | None,
-    typer.Option("--system", "-s", metavar="TEXT", show_default=False, help="The system prompt."),
+    typer.Option(
+        "--system",
+        "-s",
+        metavar="TEXT|@NAME",
+        show_default=False,
+        help="The system prompt, or the name of one in the profile.",
+    ),
 ]
 SystemFile = Annotated[
     Path | None,
@@ -73,11 +88,15 @@ def chat(
     chat_template_file: ChatTemplateFile = None,
     no_cache: NoCache = False,
     show_timings: ShowTimings = None,
+    profile: ProfileOption = None,
     *,
     place: LoadFlags,
+    overflow: ContextFlags,
     sampling: SamplingFlags,
     look: LookFlags,
     typing: InputFlags,
+    answer: AnswerFlags,
+    sessions: SessionFlags,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -85,7 +104,8 @@ def chat(
     """Talk to a model. Answers appear as they are made; each turn computes only what is new.
 
     With `-p`, or with text piped in: one turn, then leave. `/help` in a chat lists its commands;
-    Ctrl+C stops an answer and keeps what was said, Ctrl+D leaves.
+    Ctrl+C stops an answer and keeps what was said, Ctrl+D leaves. A conversation is kept as it
+    goes, and `--continue` goes on with it.
 
     Examples:
 
@@ -94,34 +114,79 @@ def chat(
     - `llmcli chat demo -p 'What is a token?'`
     - `git diff | llmcli chat demo -p 'Explain this change.'`
     - `llmcli chat demo -p 'Hello' --json`
+    - `llmcli chat demo -p 'Name a city.' --json-schema '{"type": "string"}'`
+    - `llmcli chat --continue`
+    - `llmcli chat --profile tutor.yaml -s @strict`
     """
-    output = Output(json=json, quiet=quiet)
+    output, given, chosen = Output(json=json, quiet=quiet), sources(context), profile_of(context)
     looks = Looks.of(look, output)
-    system = _system_prompt(system, system_prompt_file)
-    checked = find(model, place, output, template_file=chat_template_file)
+    keeper = SessionKeeper.of(sessions, output, keeps=not typing.no_history)
+    saved = keeper.opened or SavedSession()
+    system = _system_prompt(system, system_prompt_file, given, chosen, saved)
+    if saved.model is not None and given.get("model") in (None, VARIABLE, CONFIG_FILE):
+        model = saved.model
+    examples = chosen.examples or saved.examples
+    checked = find(model, place, output, template_file=chat_template_file, examples=examples)
     if look.think is not None:
         _let_think(checked, look.think, output)
     question = _question(prompt)
-    settings = SamplingSettings.of(sampling, sources(context), checked)
+    keeper.keeps &= question is None or keeper.opened is not None  # one turn alone is no chat
+    settings = SamplingSettings.of(sampling, given, checked)
     _check(checked, place, system, question)
+    grammar = grammar_of(answer, checked, output)
+
+    def other(name: str, old: SamplingSettings) -> "tuple[LoadedModel, SamplingSettings]":
+        flags = replace(place, revision=None)
+        found = find(name, flags, output)
+        return load(found, flags, output), old.with_model(found)
+
     loaded = load(checked, place, output)
 
     from llmcli.engine.conversation import Conversation
 
-    conversation = Conversation(loaded, system=system, use_cache=not no_cache)
-    shown = timings_wanted(show_timings, output)
-    turns = Turns(conversation, settings, output, show_timings=shown, looks=looks)
+    turns = Turns(
+        Conversation(loaded, use_cache=not no_cache, on_overflow=overflow.on_overflow),
+        settings,
+        output,
+        show_timings=timings_wanted(show_timings, output),
+        looks=looks,
+        load=other,
+        keeper=keeper,
+        profile=chosen,
+    )
+    turns.grammar, turns.n_candidates = grammar, answer.logprobs
+    del loaded  # /model may put another one in its place
+    turns.resume(system)
     show_legend(looks, output)
-    if question is None:
-        _converse(turns, typing)
-    elif turns.take(question) == "interrupted":
-        raise typer.Exit(exit_code())
+    try:
+        if question is None:
+            _converse(turns, typing)
+        elif turns.take(question) == "interrupted":
+            raise typer.Exit(exit_code())
+    finally:
+        turns.leave()
 
 
-def _system_prompt(text: str | None, file: Path | None) -> str | None:
-    if text is not None and file is not None:
-        raise UsageError("--system and --system-prompt-file both give the system prompt")
-    return text if file is None else read_file(file).strip()
+def _system_prompt(
+    text: str | None,
+    file: Path | None,
+    given: Mapping[str, str],
+    profile: Profile,
+    saved: SavedSession,
+) -> str | None:
+    """The one that is given nearest: by a flag, a variable, the profile, the session, the config
+    file; the profile's style is part of it, and so of the session's."""
+    found = {"profile": profile.system}
+    if file is not None:
+        found[given["system_prompt_file"]] = read_file(file).strip()
+    if text is not None:
+        if given["system"] in found:
+            raise UsageError("--system and --system-prompt-file both give the system prompt")
+        found[given["system"]] = text
+    for source in (FLAG, VARIABLE, "profile"):
+        if found.get(source) is not None:
+            return profile.system_prompt(found[source])
+    return saved.system if saved.messages else profile.system_prompt(found.get(CONFIG_FILE))
 
 
 def _question(prompt: str | None) -> str | None:
@@ -163,13 +228,10 @@ def _converse(turns: Turns, typing: InputFlags) -> None:
     from llmcli.cli.message_reader import message_reader
     from llmcli.cli.slash import answer
 
-    output, model = turns.output, turns.conversation.model
-    scheme = model.scheme
-    device, dtype = model.decoder.device, str(model.decoder.dtype).removeprefix("torch.")
-    kind = dtype if scheme is None else f"{scheme.label}, {dtype}"
-    output.notice(f"{model.name} · {kind} on {device} · context {model.context:,} tokens")
+    output = turns.output
+    turns.introduce()
     output.notice("/help lists the commands; Ctrl+C stops an answer, Ctrl+D leaves.")
-    reader = message_reader(turns, typing)
+    turns.reader = reader = message_reader(turns, typing)
     with uninterrupted():
         while presses.exit_code is None:
             try:
@@ -177,6 +239,7 @@ def _converse(turns: Turns, typing: InputFlags) -> None:
                 presses.forget()
                 if text is None or (text and not answer(turns, text)):
                     break
+                turns.save()
             except LlmcliError as error:
                 output.error(str(error), error.hint)
             except KeyboardInterrupt:

@@ -32,6 +32,8 @@ Model = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
+        envvar="LLMCLI_MODEL",
+        show_envvar=False,
         show_default=False,
         help="demo, a folder, org/name[@revision] on the hub, or one .safetensors file. "
         "Left out: $LLMCLI_MODEL, else SmolLM2-135M-Instruct, else demo.",

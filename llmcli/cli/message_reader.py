@@ -39,13 +39,16 @@ class InputFlags:
         Literal["emacs", "vi"], _option("--editing-mode", help="Whose keys edit the line.")
     ] = "emacs"
     no_history: Annotated[
-        bool, _option("--no-history", help="Neither read nor write the file of past prompts.")
+        bool, _option("--no-history", help="Keep no session, and read and write no past prompts.")
     ] = False
 
 
 class Reader(Protocol):
-    def read(self) -> str | None:
-        """The next message; None at the end of input. Raises KeyboardInterrupt on Ctrl+C."""
+    can_prefill: bool
+
+    def read(self, text: str = "") -> str | None:
+        """The next message; None at the end of input. Raises KeyboardInterrupt on Ctrl+C. `text`
+        stands there to be changed, where the terminal `can_prefill` it."""
 
 
 def message_reader(turns: Turns, flags: InputFlags) -> Reader:
@@ -75,10 +78,12 @@ def unwrapped(text: str) -> str:
 class LineReader:
     """For terminals that cannot move the cursor: the terminal itself edits each line."""
 
+    can_prefill = False
+
     def __init__(self, output: Output) -> None:
         self._stderr = output.stderr
 
-    def read(self) -> str | None:
+    def read(self, text: str = "") -> str | None:
         text = self._line(PROMPT)
         while text and in_open_block(text):
             more = self._line(CONTINUED)
@@ -102,6 +107,8 @@ class LineReader:
 
 class EditingReader:
     """prompt_toolkit: line editing, history, several lines; what is pasted never submits."""
+
+    can_prefill = True
 
     def __init__(self, turns: Turns, flags: InputFlags, screen: int) -> None:
         from prompt_toolkit import PromptSession
@@ -135,10 +142,10 @@ class EditingReader:
             tempfile_suffix=".md",
         )
 
-    def read(self) -> str | None:
+    def read(self, text: str = "") -> str | None:
         presses.wake = self._wake
         try:
-            text = self._session.prompt(pre_run=self._leave_if_told)
+            text = self._session.prompt(default=text, pre_run=self._leave_if_told)
             if self._keyboard.interrupted():
                 raise KeyboardInterrupt
             return unwrapped(text)

@@ -20,9 +20,9 @@ class Command:
     run: Callable[[Turns, str], bool]
 
 
-def show(turns: Turns, rows: Sequence[Row]) -> None:
-    """A table."""
-    turns.output.console(stderr=True).print(FittedTable([rows], right=()))
+def show(turns: Turns, rows: Sequence[Row], *, right: Sequence[int] = ()) -> None:
+    """A table; `right` as in `FittedTable`."""
+    turns.output.console(stderr=True).print(FittedTable([rows], right=right))
 
 
 def say(turns: Turns, text: str) -> None:

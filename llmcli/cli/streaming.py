@@ -3,20 +3,25 @@
 It knows nothing of how tokens are made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmcli.cli.answer_text import Constraint, constraint_of
 from llmcli.cli.answer_view import AnswerView
 from llmcli.cli.interrupts import interruptible
 from llmcli.cli.looks import PLAIN, Looks
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_settings import SamplingSettings
 from llmcli.engine.timings import Timings
-from llmcli.reports import to_json
+from llmcli.reports import to_json, to_plain
 
 if TYPE_CHECKING:
+    from llmcli.engine.budget import Budget
     from llmcli.engine.generate import Generation, Step
+    from llmcli.engine.ledger import Ledger
+    from llmcli.engine.overflow import Drop
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Summary:
     prompt_tokens: int
     cached_tokens: int
     timings: Timings
+    constraint: Constraint | None
     sampling: Mapping[str, Any]
     sampling_sources: Mapping[str, str]
 
@@ -65,7 +71,8 @@ class JsonLines:
         kind = ThoughtLine if step.thinking else TokenLine
         text = step.thought + step.text
         line = kind("token", step.token, text, step.logprob, step.index)
-        self._output.text(to_json(line, indent=None) + "\n")
+        more = {"top_logprobs": step.candidates} if step.candidates else {}
+        self._output.text(to_json({**to_plain(line), **more}, indent=None) + "\n")
 
     def rest(self, thought: str, text: str) -> None:
         """It belongs to tokens whose lines are printed; the summary has it."""
@@ -78,7 +85,13 @@ class GenerateSummary(Summary):
     schema: ClassVar[str] = "generate/1"
 
 
+@dataclass(frozen=True)
 class ChatSummary(Summary):
+    """`prefix` is None without a cache; `drops` are the turns that made room for this one."""
+
+    budget: "Budget"
+    prefix: "Ledger | None"
+    drops: "Sequence[Drop]"
     schema: ClassVar[str] = "chat/1"
 
 
@@ -101,10 +114,15 @@ def stream(generation: "Generation", output: Output, looks: Looks = PLAIN) -> No
 
 
 def summarize(
-    kind: type[Summary], generation: "Generation", settings: SamplingSettings, output: Output
+    kind: type[Summary],
+    generation: "Generation",
+    settings: SamplingSettings,
+    output: Output,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Print the summary line of a finished answer."""
+    """Print the summary line of a finished answer; `more` are the fields that `kind` adds."""
     table = settings.table()
+    timings = generation.timings()
     assert generation.finish_reason is not None
     report = kind(
         type="summary",
@@ -113,10 +131,12 @@ def summarize(
         thought=generation.thought,
         token_ids=generation.token_ids,
         finish_reason=generation.finish_reason,
-        prompt_tokens=len(generation.prompt_ids),
+        prompt_tokens=timings.prompt_tokens,
         cached_tokens=generation.cached_tokens,
-        timings=generation.timings(),
+        timings=timings,
+        constraint=constraint_of(generation),
         sampling={name: setting.value for name, setting in table.items()},
         sampling_sources={name: setting.source for name, setting in table.items()},
+        **more,
     )
     output.text(to_json(report, indent=None) + "\n")

@@ -38,9 +38,10 @@ class Footer:
         yield Text("\n".join(lines), "dim")
 
 
-def footer(timings: "Timings", context_used: int, context: int) -> Footer:
-    """The line under an answer. Figures that do not exist, as in an answer cut short, are left
-    out; rates count new prompt tokens only, and decoding from the second token on."""
+def footer(timings: "Timings", context_used: int, context: int, *more: str) -> Footer:
+    """The line under an answer, with `more` groups at its end. Figures that do not exist, as in an
+    answer cut short, are left out; rates count new prompt tokens only, and decoding from the second
+    token on."""
     prefill = [
         f"prefill {timings.prompt_tokens} tok ({timings.cached_tokens} reused)",
         milliseconds(timings.prefill_ms),
@@ -58,11 +59,13 @@ def footer(timings: "Timings", context_used: int, context: int) -> Footer:
         )
     share, held = context_used / context, kv_size(timings.kv_bytes)
     groups.append(f"ctx {context_used}/{context} ({share:.0%}) · KV {held}")
-    return Footer(groups)
+    return Footer([*groups, *more])
 
 
-def show_footer(output: Output, timings: "Timings", context_used: int, context: int) -> None:
-    output.console(stderr=True).print(footer(timings, context_used, context))
+def show_footer(
+    output: Output, timings: "Timings", context_used: int, context: int, *more: str
+) -> None:
+    output.console(stderr=True).print(footer(timings, context_used, context, *more))
 
 
 def timings_wanted(asked: bool | None, output: Output) -> bool:

@@ -3,6 +3,8 @@
 It owns `length`, from which positions derive; it knows nothing of which tokens it holds.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -99,12 +101,29 @@ class KVCache:
             raise ValueError(f"cannot truncate a cache of {self.length} positions to {length}")
         self.length = length
 
-    def fork(self) -> "KVCache":
-        """An independent copy of what is held."""
+    def held(self) -> list[Tensor]:
+        """Per layer the keys and values of every position held, (2, B, K, length, D): views."""
+        return [both[:, :, :, : self.length] for both in self._layers]
+
+    def restore(self, length: int, layers: Iterable[Tensor]) -> None:
+        """Hold `length` positions as `held` gave them, of this cache or of one for the same model
+        and dtype, in place of what is held now."""
+        self.length = 0
+        self.reserve(length)
+        for both, given in zip(self._layers, layers, strict=True):
+            both[:, :, :, :length] = given
+        self.length = length
+
+    def fork(self, length: int | None = None) -> "KVCache":
+        """An independent copy of what is held, or of its first `length` positions, with no more
+        room than those need."""
         twin = object.__new__(KVCache)
         twin.length, twin.limit = self.length, self.limit
         twin.d_head = self.d_head
-        twin._layers = [layer.clone() for layer in self._layers]
+        room = self.capacity if length is None else min(max(length + 1, _SMALLEST), self.capacity)
+        parts = (layer[:, :, :, :room] for layer in self._layers)
+        twin._layers = [part.clone(memory_format=torch.contiguous_format) for part in parts]
+        twin.truncate(twin.length if length is None else length)
         twin._table = twin._addresses()
         return twin
 

@@ -1,13 +1,13 @@
 """Logits -> the next token: stages as pure functions, and the Sampler that applies them in order.
 
-penalties, bias, temperature, top-k, top-p, min-p, draw. It knows nothing of text or of models.
+penalties, bias, mask, temperature, top-k, top-p, min-p, draw. It knows nothing of text or models.
 Every stage takes and returns logits (vocab_size,) in fp32; a token that a stage rules out has
 the logit -inf. Ties are broken by the lower id, so that the same logits always give the same token.
 """
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ FLOAT = torch.finfo(torch.float32)
 # A nucleus is rarely larger, and finding this many best is far cheaper than sorting them all.
 _NUCLEUS = 1024
 NEVER = -100.0  # a bias this low forbids a token, as in the well-known HTTP API
+FILTERS = ("temperature", "top_k", "top_p", "min_p")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,16 @@ class Draw:
 
     token: int
     logprob: float
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which tokens a grammar allows: `allowed` (vocab_size,), bool. Where the answer may not end
+    yet, `ending` may be the token that leads there: it takes over from `stop_ids`."""
+
+    allowed: Tensor
+    ending: int | None = None
+    stop_ids: Sequence[int] = ()
 
 
 def penalize_repetition(logits: Tensor, seen: Sequence[int], penalty: float) -> Tensor:
@@ -53,6 +64,15 @@ def add_bias(logits: Tensor, bias: dict[int, float]) -> Tensor:
     ids = _beside(logits, list(bias))
     values = [-math.inf if value <= NEVER else value for value in bias.values()]
     return logits.index_put((ids,), logits[ids] + _beside(logits, values))
+
+
+def apply_mask(logits: Tensor, mask: Mask) -> Tensor:
+    """Rule out all that is not allowed; the probability of the stop ids goes to `ending`."""
+    if mask.ending is not None:
+        both = logits[_beside(logits, [mask.ending, *mask.stop_ids])]
+        place = _beside(logits, [mask.ending])
+        logits = logits.index_put((place,), torch.logsumexp(both, dim=0))
+    return torch.where(mask.allowed, logits, -math.inf)
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -94,9 +114,75 @@ def keep_min_p(logits: Tensor, p: float) -> Tensor:
     return torch.where(logits < logits.max() + math.log(p), -math.inf, logits)
 
 
+def best_logprobs(logits: Tensor, k: int) -> list[tuple[int, float]]:
+    """The `k` likeliest tokens with the logarithms of the model's own probabilities for them, best
+    first, of equals the lower id; all tokens where there are no more."""
+    logprobs = torch.log_softmax(logits.double(), dim=0)
+    ids = best_ids(logits, min(k, len(logits)))
+    found = zip(ids.tolist(), logprobs[ids].tolist(), strict=True)
+    return sorted(found, key=lambda candidate: -candidate[1])
+
+
 def entropy_bits(logits: Tensor) -> float:
     """How undecided the model is: the entropy of its own probabilities, in bits."""
     return float(torch.special.entr(torch.softmax(logits.float(), dim=0)).sum()) / math.log(2)
+
+
+def steer(
+    spec: SamplingSpec,
+    logits: Tensor,
+    prompt: Sequence[int],
+    answer: Sequence[int],
+    mask: Mask | None = None,
+) -> Iterator[tuple[str, Tensor]]:
+    """The stages before the temperature, in order: the name of each and the logits it leaves,
+    which are the very same tensor where the spec leaves it off. The mask is one where there is one.
+    """
+    if spec.repetition_penalty != 1 and spec.repeat_last_n != 0:
+        seen = [*prompt, *answer]
+        seen = seen if spec.repeat_last_n < 0 else seen[-spec.repeat_last_n :]
+        if seen:
+            logits = penalize_repetition(logits, seen, spec.repetition_penalty)
+    if answer and (spec.frequency_penalty or spec.presence_penalty):
+        logits = penalize_counts(logits, answer, spec.frequency_penalty, spec.presence_penalty)
+    yield "penalties", logits
+    logits = add_bias(logits, spec.logit_bias) if spec.logit_bias else logits
+    yield "bias", logits
+    if mask is not None:
+        yield "mask", apply_mask(logits, mask)
+
+
+def narrow(
+    spec: SamplingSpec, logits: Tensor, peak: float | Tensor
+) -> Iterator[tuple[str, Tensor]]:
+    """The stages from the temperature on, above 0, for logits of which `peak` is the largest."""
+    # The best is moved to 0 first: a tiny temperature then gives -inf, never NaN. One that fp32 has
+    # no number for would be 0 or inf, and NaN after all.
+    logits = (logits - peak) / min(max(spec.temperature, FLOAT.tiny), FLOAT.max)
+    yield "temperature", logits
+    logits = keep_top_k(logits, spec.top_k) if spec.top_k else logits
+    yield "top_k", logits
+    logits = keep_top_p(logits, spec.top_p) if spec.top_p < 1 else logits
+    yield "top_p", logits
+    yield "min_p", keep_min_p(logits, spec.min_p) if spec.min_p else logits
+
+
+def trace(
+    spec: SamplingSpec,
+    logits: Tensor,
+    prompt: Sequence[int],
+    answer: Sequence[int],
+    mask: Mask | None = None,
+) -> dict[str, Tensor]:
+    """What each stage leaves, in order: first the model's own logits (vocab_size,), as "model"; the
+    softmax of the last is what `Sampler` draws from. At temperature 0 that is the likeliest alone.
+    """
+    stages = {"model": logits.float()}
+    stages.update(steer(spec, stages["model"], prompt, answer, mask))
+    allowed = stages[next(reversed(stages))]
+    if spec.temperature == 0:
+        return stages | dict.fromkeys(FILTERS, keep_top_k(allowed, 1))
+    return stages | dict(narrow(spec, allowed, allowed.max()))
 
 
 def _at_hand(logits: Tensor) -> bool:
@@ -128,14 +214,20 @@ class Sampler:
         else:
             self._random.manual_seed(spec.seed)
 
-    def draw(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Draw:
+    def draw(
+        self,
+        logits: Tensor,
+        prompt: Sequence[int],
+        answer: Sequence[int],
+        mask: Mask | None = None,
+    ) -> Draw:
         """Choose the token that follows `prompt` + `answer` from logits (vocab_size,).
 
         Raises GenerationError where the logits hold NaN or nothing is left to choose from.
         """
         logits = logits.float()
         if not _at_hand(logits):
-            found = self.drawn(logits, prompt, answer).tolist()  # one transfer
+            found = self.drawn(logits, prompt, answer, mask).tolist()  # one transfer
             token, logprob, peak, allowed_peak = found
             _check(peak, answer)
             _check(allowed_peak, answer, steered=True)
@@ -143,17 +235,23 @@ class Sampler:
         with kernels.one_thread():
             best, peak, total = ops.survey(logits)
             _check(peak, answer)
-            allowed = self._steer(logits, prompt, answer)
+            allowed = self._steer(logits, prompt, answer, mask)
             if allowed is not logits:
                 best, peak, _ = ops.survey(allowed)
                 _check(peak, answer, steered=True)
             token = best if self.spec.temperature == 0 else int(self._choose(allowed, peak))
         return Draw(token, float(logits[token]) - total)
 
-    def drawn(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
+    def drawn(
+        self,
+        logits: Tensor,
+        prompt: Sequence[int],
+        answer: Sequence[int],
+        mask: Mask | None = None,
+    ) -> Tensor:
         """The same on the device, where nobody looks -> (4,) in fp64: the token, its logprob, the
-        largest logit before and after penalties and bias."""
-        allowed = self._steer(logits, prompt, answer)
+        largest logit before and after penalties, bias and mask."""
+        allowed = self._steer(logits, prompt, answer, mask)
         peaks = torch.stack((logits.max(), allowed.max()))
         greedy = self.spec.temperature == 0
         token = allowed.argmax(0, keepdim=True) if greedy else self._choose(allowed, peaks[1:])
@@ -166,30 +264,15 @@ class Sampler:
         if 0 < spec.top_k < len(logits):  # what top-k rules out need not be looked at again
             ids = best_ids(logits, spec.top_k)
             logits = logits[ids]
-        reach = torch.softmax(self._filter(logits, peak), dim=0).double().cumsum(0)
+        *_, (_, logits) = narrow(spec, logits, peak)
+        reach = torch.softmax(logits, dim=0).double().cumsum(0)
         place = torch.rand(1, dtype=torch.float64, generator=self._random, device=reach.device)
         # The first whose probability lies beyond the place: never one of probability 0.
         index = torch.searchsorted(reach, place * reach[-1], right=True).clamp(max=len(reach) - 1)
         return index if ids is None else ids.gather(0, index)
 
-    def _steer(self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int]) -> Tensor:
-        spec = self.spec
-        if spec.repetition_penalty != 1 and spec.repeat_last_n != 0:
-            seen = [*prompt, *answer]
-            seen = seen if spec.repeat_last_n < 0 else seen[-spec.repeat_last_n :]
-            if seen:
-                logits = penalize_repetition(logits, seen, spec.repetition_penalty)
-        if answer and (spec.frequency_penalty or spec.presence_penalty):
-            logits = penalize_counts(logits, answer, spec.frequency_penalty, spec.presence_penalty)
-        return add_bias(logits, spec.logit_bias) if spec.logit_bias else logits
-
-    def _filter(self, logits: Tensor, peak: float | Tensor) -> Tensor:
-        spec = self.spec
-        # The best is moved to 0 first: a tiny temperature then gives -inf, never NaN. One that
-        # fp32 has no number for would be 0 or inf, and NaN after all.
-        logits = (logits - peak) / min(max(spec.temperature, FLOAT.tiny), FLOAT.max)
-        if spec.top_k:
-            logits = keep_top_k(logits, spec.top_k)
-        if spec.top_p < 1:
-            logits = keep_top_p(logits, spec.top_p)
-        return keep_min_p(logits, spec.min_p) if spec.min_p else logits
+    def _steer(
+        self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int], mask: Mask | None
+    ) -> Tensor:
+        *_, (_, logits) = steer(self.spec, logits, prompt, answer, mask)
+        return logits

@@ -4,41 +4,84 @@ Reuse of the KV cache is no bookkeeping of turns: the new prompt's ids are compa
 cache holds. It knows nothing of terminals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
 
+from llmcli.core.sampling import Draw
 from llmcli.core.sampling_spec import SamplingSpec
+from llmcli.engine import budget, overflow
+from llmcli.engine.budget import Budget
 from llmcli.engine.generate import Generation
-from llmcli.engine.limits import need_template
+from llmcli.engine.ledger import Origin, settle
+from llmcli.engine.limits import check_prompt, need_template
+from llmcli.engine.overflow import Drop, Message, Overflow
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
 from llmcli.engine.thinking import thinking_filter
-from llmcli.errors import UsageError
+from llmcli.engine.turn import State, Turn
+from llmcli.errors import PromptError, UsageError
 
-Message = dict[str, str]
+if TYPE_CHECKING:
+    from llmcli.engine.grammar import Grammar
 
 
 class Conversation:
-    """`messages` is all there is; the last is the assistant's, or the list is empty."""
+    """`messages` is all there is; the last is the assistant's, or the list is empty. Turns for
+    which the context has no room stay in it, and are left out of the prompt."""
 
-    def __init__(self, model: Model, *, system: str | None = None, use_cache: bool = True) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        system: str | None = None,
+        use_cache: bool = True,
+        on_overflow: Overflow = "drop-oldest",
+    ) -> None:
         self.model = model
-        self._template = need_template(model.name, model.template)
+        self.template = need_template(model.name, model.template)
+        self.on_overflow = on_overflow
         self._use_cache = use_cache
-        self.messages: list[Message] = []
+        self.messages = []
         self._held = HeldPrefix(model.new_cache()) if use_cache else None
+        self._origin: Origin | None = None
+        self.turn: Turn | None = None
+        """The one that is being answered, or was last."""
         self.system = system
+
+    @property
+    def held(self) -> HeldPrefix | None:
+        """What the KV cache holds; None without one."""
+        return self._held
+
+    @property
+    def messages(self) -> list[Message]:
+        """The system prompt, if there is one, questions and answers."""
+        return self._messages
+
+    @messages.setter
+    def messages(self, messages: list[Message]) -> None:
+        self._messages = messages
+        self.left_out = 0
+        """How many of the oldest turns the last prompt lacked."""
 
     @property
     def system(self) -> str | None:
         """The system prompt, if there is one."""
-        first = self.messages[0] if self.messages else None
-        return first["content"] if first is not None and first["role"] == "system" else None
+        return self.messages[0]["content"] if overflow.has_system(self.messages) else None
 
     @system.setter
     def system(self, text: str | None) -> None:
         rest = self.messages[1:] if self.system is not None else self.messages
-        self.messages = ([{"role": "system", "content": text}] if text else []) + rest
+        self._messages = ([{"role": "system", "content": text}] if text else []) + rest
+
+    @property
+    def last(self) -> Turn | None:
+        """The turn whose answer stands at the end; None where it was not made here."""
+        turn = self.turn
+        kept = turn is not None and self._has_turn() and self.messages[-1] is turn.answer
+        return turn if kept else None
 
     def ask(
         self,
@@ -48,6 +91,8 @@ class Conversation:
         max_tokens: int | None = None,
         stop: Sequence[str] = (),
         measure_entropy: bool = False,
+        grammar: "Grammar | None" = None,
+        n_candidates: int = 0,
     ) -> Generation:
         """The answer to `text`, still to be iterated, and then to be kept with `keep`.
 
@@ -55,21 +100,57 @@ class Conversation:
         """
         started = perf_counter_ns()
         messages = [*self.messages, {"role": "user", "content": text}]
-        ids = self._template.encode(messages)
-        generation = Generation(
-            self.model,
+        room = overflow.answer_room(self.model.context, max_tokens)
+        ids, left_out, drops = self._fitted(messages, self.left_out, room)
+
+        return self._begin(
+            messages,
             ids,
+            left_out,
+            drops,
             sampling,
             max_tokens=max_tokens,
             stop=stop,
-            held=self._held,
-            use_cache=self._use_cache,
-            started_ns=started,
-            thinking=thinking_filter(self._template, self.model.tokenizer, ids),
             measure_entropy=measure_entropy,
+            grammar=grammar,
+            n_candidates=n_candidates,
+            started_ns=started,
         )
-        self.messages = messages
-        return generation
+
+    def fork(
+        self,
+        index: int,
+        draw: Draw,
+        sampling: SamplingSpec,
+        *,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        measure_entropy: bool = False,
+        grammar: "Grammar | None" = None,
+        n_candidates: int = 0,
+    ) -> Generation:
+        """The last answer up to its token `index`, then `draw` in that one's place, and what comes
+        of it: to be iterated and kept as that of `ask`, whose answer it replaces.
+
+        Raises UsageError where the last answer was not made here.
+        """
+        turn = self.need_last()
+        before = turn.generation
+        dropped = sum(drop.turns for drop in turn.drops if 0 < drop.at <= index)
+        return self._begin(
+            turn.messages,
+            before.prompt_of(index),
+            turn.left_out + dropped,
+            [],
+            sampling,
+            max_tokens=max_tokens,
+            stop=stop,
+            measure_entropy=measure_entropy,
+            grammar=grammar,
+            n_candidates=n_candidates,
+            started_ns=perf_counter_ns(),
+            given=[*before.draws[:index], draw],
+        )
 
     def keep(self, generation: Generation) -> None:
         """Take the answer, whole or cut short, into the conversation; a question that was
@@ -77,29 +158,175 @@ class Conversation:
         the template decides whether the model sees it again."""
         said = generation.text or generation.thought
         if generation.finish_reason in (None, "interrupted") and not said:
-            self.messages.pop()
+            self._settle(None)
+            self._messages = self.messages[:-1]
             return
         answer = {"role": "assistant", "content": generation.text}
         if generation.thought:
             answer["reasoning_content"] = generation.thought
-        self.messages.append(answer)
+        self._settle(answer)
+        self._messages = [*self.messages, answer]
+
+    def need_last(self) -> Turn:
+        """As `last`. Raises UsageError where it is None."""
+        if self.last is None:
+            raise UsageError("there is no answer of this conversation's to look at")
+        return self.last
 
     def undo(self) -> str:
         """Forget the last question and its answer; returns the question."""
-        if not self._has_turn():
+        question = self.question
+        if question is None:
             raise UsageError("there is no turn to take back")
-        self.messages.pop()
-        return self.messages.pop()["content"]
+        self._messages = self.messages[:-2]
+        return question
+
+    def state(self) -> State:
+        """All that a turn changes, for `restore`."""
+        return self._messages, self.left_out, self.turn
+
+    def restore(self, state: State) -> None:
+        """As it was when `state` was asked for; the cache is made to fit when it is needed."""
+        self._messages, self.left_out, self.turn = state
+
+    @contextmanager
+    def unless_answered(self) -> Iterator[None]:
+        """What is taken back within the block comes back where no answer takes its place."""
+        before = self.state()
+        try:
+            yield
+        finally:
+            if len(self.messages) < len(before[0]):
+                self.restore(before)
+
+    @property
+    def question(self) -> str | None:
+        """The last question, if it was answered."""
+        return self.messages[-2]["content"] if self._has_turn() else None
 
     def clear(self) -> None:
         """Forget every turn; the system prompt stays."""
         self.messages = [message for message in self.messages[:1] if message["role"] == "system"]
 
+    def next_prompt(self, text: str) -> list[int]:
+        """The ids of the prompt with which `text` would be asked."""
+        messages = [*self.messages, {"role": "user", "content": text}]
+        room = overflow.answer_room(self.model.context, None)
+        return self._fitted(messages, self.left_out, room)[0]
+
+    def budget(self, turn: Turn) -> Budget:
+        """How the prompt of that turn shared the context out, when it was asked."""
+        messages = overflow.without_oldest(turn.messages, turn.left_out)
+        ids = turn.generation.prompt_ids
+        return budget.measure(self.template, messages, ids, self.model.context)
+
     def context_used(self) -> int:
-        """Tokens of the rendered conversation."""
-        if not self._has_turn():
+        """Tokens of the rendered conversation, without what is left out."""
+        return self._count(overflow.without_oldest(self.messages, self.left_out))
+
+    def with_model(self, model: Model) -> "Conversation":
+        """The same messages with another model. Raises InvalidModelError where it cannot chat."""
+        twin = Conversation(model, use_cache=self._use_cache, on_overflow=self.on_overflow)
+        twin.template.think = self.template.think
+        twin.template.examples = self.template.examples
+        twin.messages = [*self.messages]
+        return twin
+
+    def _begin(
+        self,
+        messages: list[Message],
+        ids: list[int],
+        left_out: int,
+        drops: list[Drop],
+        sampling: SamplingSpec,
+        *,
+        max_tokens: int | None,
+        **options: Any,
+    ) -> Generation:
+        def shorten(answer: Sequence[int]) -> list[int] | None:
+            ids, self.left_out, more = self._fitted(messages, self.left_out, room, len(answer))
+            drops.extend(more)
+            return ids if more and len(ids) + len(answer) < self.model.context else None
+
+        room = overflow.answer_room(self.model.context, max_tokens)
+        generation = Generation(
+            self.model,
+            ids,
+            sampling,
+            max_tokens=max_tokens,
+            held=self._held,
+            use_cache=self._use_cache,
+            thinking=thinking_filter(self.template, self.model.tokenizer, ids),
+            shorten=shorten if self.on_overflow == "shift" else None,
+            **options,
+        )
+        self._messages, self.left_out = [*messages], left_out
+        self.turn = Turn(messages, left_out, generation, drops)
+        return generation
+
+    def _fitted(
+        self, messages: list[Message], left_out: int, room: int, answered: int = 0
+    ) -> tuple[list[int], int, list[Drop]]:
+        """The prompt, and how many turns it leaves out: as many more than `left_out` as are needed
+        for `room` more tokens after `answered` ones, if any are to go."""
+
+        def prompt(messages: list[Message]) -> list[int]:
+            return self.template.encode(messages)
+
+        most = self.model.context - answered - room
+        ids = prompt(overflow.without_oldest(messages, left_out))
+        if self.on_overflow == "stop" or len(ids) <= most:
+            self._check(ids, messages)
+            return ids, left_out, []
+        more = overflow.fewest_to_drop(messages, left_out, lambda part: len(prompt(part)) <= most)
+        shorter = prompt(overflow.without_oldest(messages, more))
+        check_prompt(shorter, self.model.context)
+        if more == left_out:
+            return ids, left_out, []
+        questions = overflow.dropped_questions(messages, left_out, more)
+        drop = Drop(more - left_out, len(ids) - len(shorter), questions, answered)
+        return shorter, more, [drop]
+
+    def _check(self, ids: list[int], messages: list[Message]) -> None:
+        try:
+            check_prompt(ids, self.model.context)
+        except PromptError as error:
+            if len(messages) < 3:  # there is nothing that could go
+                raise
+            hint = "/undo or /clear makes room; --on-overflow drop-oldest forgets the oldest turns"
+            raise PromptError(str(error), hint=hint) from None
+
+    def _settle(self, answer: Message | None) -> None:
+        """Close the turn's ledger, and note what the cache is made of now."""
+        turn = self.turn
+        assert turn is not None
+        generation, reuse = turn.generation, turn.generation.reuse
+        turn.answer = answer
+        if reuse is None:
+            return
+        earlier = overflow.without_oldest(turn.messages[:-1], turn.left_out)
+        turn.ledger = settle(
+            reuse,
+            (generation.prompt_ids + generation.token_ids)[: reuse.reused + reuse.new],
+            turn.messages,
+            turn.left_out,
+            self._count(earlier) if reuse.dropped else 0,
+            self._origin,
+            self.model.tokenizer,
+        )
+        self._origin = Origin(
+            messages=(*turn.messages, *([answer] if answer else [])),
+            left_out=self.left_out,
+            prompt_tokens=len(generation.prompt_of(len(generation.token_ids))),
+            thought=bool(generation.thought),
+            cut=generation.cut,
+        )
+
+    def _count(self, messages: list[Message]) -> int:
+        """Tokens of the turns in `messages`."""
+        if not messages or messages[-1]["role"] != "assistant":
             return 0
-        return len(self._template.encode(self.messages, add_generation_prompt=False))
+        return len(self.template.encode(messages, add_generation_prompt=False))
 
     def _has_turn(self) -> bool:
         return bool(self.messages) and self.messages[-1]["role"] == "assistant"

@@ -100,6 +100,25 @@ def test_keys_at_the_prompt(terminal, tmp_path):
     assert not (tmp_path / "llmcli").exists()
 
 
+def test_the_last_question_is_there_to_be_edited(terminal):
+    chat = terminal("--max-tokens", "4", "--no-history")
+    chat.wait_for(PROMPT)
+    chat.enter("What is a toad", FOOTER)
+    chat.press("/edit" + ENTER)
+    chat.wait_for("What is a toad")
+    chat.press("\x7f\x7fken?")
+    chat.wait_for(r"ken\?")
+    chat.enter("", FOOTER)
+    chat.press("/edit" + ENTER)
+    chat.wait_for(r"What is a token\?")
+    chat.press(CTRL_C)  # leaves it as it was
+    chat.wait_for(PROMPT)
+    chat.enter("/copy", r"\x1b\]52;c;UVFRUQ==\x07")
+    chat.enter("/undo", r"taken back: What is a token\?")
+    chat.enter("/undo", "there is no turn to take back")
+    assert chat.leave() == 0
+
+
 def test_a_dumb_terminal_is_enough(terminal):
     chat = terminal("--max-tokens", "4", TERM="dumb")
     chat.wait_for("> ")
@@ -107,5 +126,8 @@ def test_a_dumb_terminal_is_enough(terminal):
     shown = chat.wait_for(r"(?s)(.*)prefill .*KV \d").group(1)
     assert f"{BREAK}{LETTER * 4}{BREAK}" in shown
     assert "\x1b" not in shown
+    chat.wait_for("> ")
+    chat.press("/edit\n")
+    chat.wait_for("hint: /edit TEXT replaces it")
     chat.wait_for("> ")
     assert chat.leave() == 0

@@ -50,6 +50,17 @@ def test_a_fork_shares_nothing_with_its_source(decoder: Decoder) -> None:
     assert cache.length == 70
 
 
+def test_a_fork_may_hold_only_the_beginning(decoder: Decoder) -> None:
+    cache, beginning = decoder.new_cache(), decoder.new_cache()
+    decoder(tokens(300, seed=3), cache)
+    decoder(tokens(300, seed=3)[:, :100], beginning)
+    twin = cache.fork(100)
+    assert (cache.length, twin.length) == (300, 100)
+    assert twin.nbytes < cache.nbytes
+    ids = tokens(5, seed=4)
+    torch.testing.assert_close(decoder(ids, twin), decoder(ids, beginning), atol=1e-5, rtol=0)
+
+
 def test_growth_keeps_what_is_held_and_stops_at_the_limit(decoder: Decoder) -> None:
     cache = KVCache(decoder.config, dtype=torch.float32, capacity=4, limit=50)
     ids = tokens(50, seed=6)

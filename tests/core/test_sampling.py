@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmcli.core.sampling import (
+    FILTERS,
     Sampler,
     add_bias,
     keep_min_p,
@@ -15,6 +16,7 @@ from llmcli.core.sampling import (
     keep_top_p,
     penalize_counts,
     penalize_repetition,
+    trace,
 )
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import GenerationError, UsageError
@@ -187,3 +189,50 @@ def test_a_temperature_that_fp32_has_no_number_for(temperature: float) -> None:
     spec = SamplingSpec(temperature=temperature, logit_bias={2: -100.0}, seed=1)
     draws = {Sampler(spec).draw(torch.tensor([1.0, 3.0, 9.0]), (), ()).token for _ in range(5)}
     assert draws <= ({1} if temperature < 1 else {0, 1})
+
+
+@given(
+    logit_vectors,
+    st.floats(0.1, 3),
+    st.integers(0, 8),
+    st.floats(0.05, 1),
+    st.floats(0, 0.5),
+    st.floats(0.5, 2),
+)
+@settings(max_examples=60)
+def test_the_trace_ends_in_what_the_sampler_draws_from(
+    logits: torch.Tensor,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    penalty: float,
+) -> None:
+    bias = {0: 1.5, len(logits) - 1: -2.0}
+    spec = SamplingSpec(temperature, top_k, top_p, min_p, penalty, logit_bias=bias, seed=1)
+    stages = trace(spec, logits, [0], [0])
+    assert list(stages) == ["model", "penalties", "bias", *FILTERS]
+    probabilities = torch.softmax(stages["min_p"].double(), 0)
+
+    class Place:  # in place of the random number: what the sampler draws at it
+        def __init__(self, place: float) -> None:
+            self.place = place
+
+        def __call__(self, *_: object, **__: object) -> torch.Tensor:
+            return torch.tensor([self.place], dtype=torch.float64)
+
+    reach = probabilities.cumsum(0)
+    for token in kept(stages["min_p"]):
+        if probabilities[token] > 1e-4:
+            middle = float(reach[token] - probabilities[token] / 2)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(torch, "rand", Place(middle))
+                assert Sampler(spec).draw(logits, [0], [0]).token == token
+
+
+def test_at_temperature_zero_the_trace_leaves_the_likeliest_alone() -> None:
+    spec = SamplingSpec(temperature=0.0, top_p=0.5, logit_bias={1: -100.0})
+    stages = trace(spec, torch.tensor([1.0, 9.0, 2.0, 2.0]), [], [])
+    assert stages["model"].tolist() == [1.0, 9.0, 2.0, 2.0]
+    assert kept(stages["bias"]) == [0, 2, 3]
+    assert [kept(stages[name]) for name in FILTERS] == [[2]] * 4

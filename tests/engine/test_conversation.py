@@ -6,9 +6,11 @@ import pytest
 from tiny_models import write_tiny_llama
 
 from llmcli.checkpoint.store import Source
+from llmcli.core.sampling import Draw
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.conversation import Conversation
 from llmcli.engine.folder import check_folder
+from llmcli.engine.generate import Generation
 from llmcli.engine.session import Model, load
 from llmcli.errors import InvalidModelError, PromptError, UsageError
 
@@ -132,3 +134,67 @@ def test_a_model_without_a_template_says_so(tmp_path: Path) -> None:
     model = load_folder(write_tiny_llama(tmp_path, chat=False))
     with pytest.raises(InvalidModelError, match="no chat template"):
         Conversation(model)
+
+
+def test_a_fork_goes_on_from_another_token_with_one_pass(model: Model) -> None:
+    conversation = Conversation(model, system="Be brief.")
+    endless = SamplingSpec(temperature=0.0, logit_bias={2: -100.0})
+    first = conversation.ask("Hello.", endless, max_tokens=12)
+    list(first)
+    conversation.keep(first)
+    messages = conversation.messages
+    other = Draw((first.token_ids[5] + 1) % 300 + 3, -4.0)
+    fork = conversation.fork(5, other, endless, max_tokens=12)
+    steps = list(fork)
+    conversation.keep(fork)
+    assert [step.index for step in steps] == list(range(12))
+    assert fork.token_ids[:6] == [*first.token_ids[:5], other.token]
+    assert [step.logprob for step in steps[:6]] == [draw.logprob for draw in fork.draws[:6]]
+    # The ledger: only the new token had to be computed before the next could be drawn.
+    assert conversation.turn is not None
+    ledger = conversation.turn.ledger
+    assert ledger is not None
+    assert (ledger.new, ledger.reused, ledger.dropped) == (1, len(first.prompt_ids) + 5, 6)
+    assert fork.timings().new_prompt_tokens == 1
+    assert conversation.messages == [*messages[:-1], conversation.messages[-1]]
+    assert conversation.messages[-1]["content"] == fork.text == "".join(s.text for s in steps)
+
+    # As if the answer had been so from the start.
+    ids = [*first.prompt_ids, *fork.token_ids[:6]]
+    fresh = Generation(model, ids, endless, max_tokens=6)
+    assert [step.token for step in fresh] == fork.token_ids[6:]
+
+
+def test_a_fork_to_the_end_of_text_ends_there_without_a_pass(model: Model) -> None:
+    conversation = Conversation(model)
+    say(conversation, "Hello.")
+    fork = conversation.fork(3, Draw(2, -1.0), GREEDY)
+    (*_, last) = fork
+    conversation.keep(fork)
+    assert (last.finish, fork.reuse, len(fork.token_ids)) == ("stop", None, 4)
+    say(conversation, "Hello.")
+
+
+def test_what_is_taken_back_returns_where_no_answer_comes(model: Model) -> None:
+    conversation = Conversation(model)
+    say(conversation, "Hello.")
+    messages, turn = conversation.messages, conversation.last
+    with conversation.unless_answered():
+        generation = conversation.ask(conversation.undo(), GREEDY)
+        generation.interrupt()
+        conversation.keep(generation)
+    assert conversation.messages == messages
+    assert conversation.last is turn is not None
+    conversation.undo()
+    with pytest.raises(UsageError, match="no answer"):
+        conversation.need_last()
+
+
+def test_another_model_takes_the_messages_over(model: Model, tmp_path: Path) -> None:
+    conversation = Conversation(model, system="Be brief.", on_overflow="shift")
+    say(conversation, "Hello.")
+    other = conversation.with_model(load_folder(write_tiny_llama(tmp_path, seed=1)))
+    assert other.messages == conversation.messages
+    assert (other.on_overflow, other.last) == ("shift", None)
+    say(other, "Hello.")
+    assert len(conversation.messages) == 3 and len(other.messages) == 5

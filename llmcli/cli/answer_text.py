@@ -1,0 +1,72 @@
+"""What is told below an answer: whether it is what was asked for, and what else might have come.
+
+It knows words and tables, and nothing of how grammars are followed.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmcli.cli.output import Output
+from llmcli.cli.table import FittedTable, Row, cell
+from llmcli.cli.why_text import percent
+
+if TYPE_CHECKING:
+    from llmcli.engine.generate import Generation
+
+ALTERNATIVES = (100, 20, 10, 5, 3, 2, 1)  # as many as the width allows
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What an answer had to look like. `satisfied`: it does; `shortened`: it was brought to its
+    end when the room ran out."""
+
+    kind: str
+    satisfied: bool
+    shortened: bool
+
+
+def constraint_of(generation: "Generation") -> Constraint | None:
+    """None where the answer was free."""
+    grammar, satisfied = generation.grammar, generation.satisfied
+    if grammar is None or satisfied is None:
+        return None
+    return Constraint(grammar.kind, satisfied, generation.shortened)
+
+
+def tell(generation: "Generation", output: Output) -> None:
+    """Where they were asked for, and no JSON line has them, each token's alternatives; and whether
+    the room was too short for what the answer had to be."""
+    if generation.candidates and not output.json:
+        tables = [_alternatives(generation, n) for n in ALTERNATIVES]
+        output.console(stderr=True).print(FittedTable(tables, right=(0, 2)))
+    constraint, n = constraint_of(generation), len(generation.token_ids)
+    if constraint is None or generation.finish_reason not in ("length", "context"):
+        return
+    if not constraint.satisfied:
+        output.notice(
+            f"the answer is not complete: {n:,} tokens, which is all there was room for, are too "
+            f"few for its {_NAMES[constraint.kind]}"
+        )
+    elif constraint.shortened:
+        output.notice(
+            f"the answer was brought to its end within {n:,} tokens, which is all there was room "
+            "for: the last of it is no more than what had to come, not the model's choice"
+        )
+
+
+def _alternatives(generation: "Generation", most: int) -> list[Row]:
+    """Each token with its probability, and the likeliest others, at most so many."""
+    label = generation.model.tokenizer.label
+    rows = []
+    for index, draw in enumerate(generation.draws):
+        others = [one for one in generation.candidates.get(index, ()) if one.id != draw.token]
+        cells = [f"{cell(label(one.id))} {percent(math.exp(one.logprob))}" for one in others[:most]]
+        rows.append((str(index), cell(label(draw.token)), percent(math.exp(draw.logprob)), *cells))
+    width = max(map(len, rows))
+    head = ("#", "token", "p", "likeliest others")[:width]
+    return [row + ("",) * (width - len(row)) for row in (head, *rows)]
+
+
+_NAMES = {"json_schema": "JSON schema", "regex": "regular expression", "grammar": "grammar"}

@@ -1,0 +1,143 @@
+"""Slash commands that look at the last answer token by token, or go back to one of its tokens.
+
+They know the looks; what is shown comes from `views.next_token` and the tokenizer.
+"""
+
+from typing import TYPE_CHECKING
+
+from llmcli.cli.context_text import tokens
+from llmcli.cli.interrupts import interruptible
+from llmcli.cli.slash_command import Command, say, show
+from llmcli.cli.table import FittedTable, Row, cell
+from llmcli.cli.turns import Turns
+from llmcli.cli.why_text import why_lines, why_tables
+from llmcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from llmcli.views.next_token import NextToken
+
+TOP = 10
+CONTEXT_TOKENS = 8
+
+
+def _why(turns: Turns, rest: str) -> bool:
+    index = _index(turns, rest or "-1")
+    generation = turns.conversation.need_last().generation
+    view = _view(turns, index)
+    labels = map(turns.conversation.model.tokenizer.label, _before(turns, index))
+    n = len(generation.token_ids)
+    say(turns, f"token {index} (of 0 to {n - 1}) came after …{cell(''.join(labels))}")
+    tables = why_tables(view, generation.sampling)
+    right = (0, *range(2, len(tables[0][0]) - 1))
+    turns.output.console(stderr=True).print(FittedTable(tables, right=right))
+    say(turns, "\n".join(why_lines(view, generation.sampling)))
+    return True
+
+
+def _fork(turns: Turns, rest: str) -> bool:
+    from llmcli.core.sampling import Draw
+
+    number, _, alternative = rest.partition(" ")
+    if not number:
+        raise UsageError("/fork needs the number of a token", hint="/tokens numbers them")
+    index, wanted = _index(turns, number), alternative.strip()
+    there = turns.conversation.need_last().generation.token_ids[index]
+    ids: tuple[int, ...] = ()
+    rank = wanted[1:] if wanted.startswith("#") and wanted[1:].isdecimal() else None
+    if wanted and rank is None:
+        ids = (_token(turns, wanted),)
+    view = _view(turns, index, top=int(rank or TOP), also=ids)
+    if rank is not None:
+        chosen = [one for one in view.candidates if one.rank == int(rank)]
+    else:
+        chosen = [one for one in view.candidates if one.id in (ids or {one.id} - {there})]
+    if not chosen or chosen[0].logprob is None:
+        raise UsageError(f"{wanted or 'another token'} cannot come there")
+    if chosen[0].id == there:
+        raise UsageError(
+            f"token {index} is {chosen[0].label!r} already", hint=f"/why {index} lists others"
+        )
+    turns.fork(index, Draw(chosen[0].id, chosen[0].logprob))
+    return True
+
+
+def _tokens(turns: Turns, rest: str) -> bool:
+    tokenizer = turns.conversation.model.tokenizer
+    answer = [] if rest else turns.conversation.need_last().generation.token_ids
+    ids = answer or tokenizer.encode(rest)
+    rows: list[Row] = [("#", "id", "token", "")]
+    for number, piece in enumerate(tokenizer.describe(ids)):
+        note = "special" if piece.special else ""
+        rows.append((str(number), str(piece.id), cell(piece.label), note))
+    show(turns, rows, right=(0, 1))
+    say(turns, tokens(len(ids)))
+    return True
+
+
+def _index(turns: Turns, text: str) -> int:
+    """The place of an answer's token, counted from 0."""
+    n = len(turns.conversation.need_last().generation.token_ids)
+    try:
+        index = int(text)
+    except ValueError:
+        index = n
+    if not -n <= index < n:
+        raise UsageError(
+            f"there is no token {text[:40]}: the last answer's are 0 to {n - 1}, "
+            f"or from the end -1 to -{n}"
+        )
+    return index % n
+
+
+def _view(turns: Turns, index: int, top: int = TOP, also: tuple[int, ...] = ()) -> "NextToken":
+    from llmcli.views import next_token
+
+    conversation = turns.conversation
+    generation = conversation.need_last().generation
+    with interruptible():
+        return next_token.run(
+            conversation.model,
+            generation.prompt_of(index),
+            generation.sampling,
+            answer_ids=generation.token_ids[:index],
+            held=conversation.held,
+            top=top,
+            drawn=generation.token_ids[index],
+            also=also,
+            mask=generation.mask_at(index),
+        )
+
+
+def _before(turns: Turns, index: int) -> list[int]:
+    generation = turns.conversation.need_last().generation
+    return [*generation.prompt_of(index), *generation.token_ids[:index]][-CONTEXT_TOKENS:]
+
+
+def _token(turns: Turns, text: str) -> int:
+    """An id, a special token's spelling, or a text as /why shows it that is exactly one token."""
+    from llmcli.checkpoint.tokenizer import MARKS
+
+    model = turns.conversation.model
+    if text.isascii() and text.isdecimal():
+        model.check_token(int(text))
+        return int(text)
+    if text in model.tokenizer.added_tokens:
+        return model.tokenizer.added_tokens[text]
+    ids = model.tokenizer.encode(text.translate({ord(MARKS[code]): code for code in MARKS}))
+    if len(ids) != 1:
+        raise UsageError(
+            f"{text!r} is {len(ids)} tokens, and it must be exactly one",
+            hint="␣ stands for a space; #2 takes the second of /why's list",
+        )
+    return ids[0]
+
+
+COMMANDS = {
+    "why": Command("why [N]", "why the answer's token N came (from 0; -1 is the last)", _why),
+    "fork": Command(
+        "fork N [TOKEN]", "go on from token N with another: #2 of /why, id, text", _fork
+    ),
+    "tokens": Command(
+        "tokens [TEXT]", "the last answer's tokens, numbered, or those of TEXT", _tokens
+    ),
+}

@@ -1,0 +1,30 @@
+"""The slash command that says what answers must look like.
+
+It knows its spelling; what a schema may say is `engine.grammar`'s.
+"""
+
+from llmcli.cli.answer_options import text_or_file
+from llmcli.cli.slash_command import Command, say
+from llmcli.cli.turns import Turns
+
+ANY_OBJECT = '{"type": "object"}'
+
+
+def _json(turns: Turns, rest: str) -> bool:
+    from llmcli.engine.grammar import Grammar
+
+    if rest == "off":
+        turns.grammar = None
+        say(turns, "answers are free")
+        return True
+    turns.grammar = Grammar.read("json_schema", text_or_file(rest or ANY_OBJECT))
+    what = "that fits the schema" if rest else "of any kind of object"
+    say(turns, f"from the next turn on every answer is JSON {what}; /json off ends that")
+    for warning in turns.grammar.warnings:
+        say(turns, f"warning: {warning}")
+    return True
+
+
+COMMANDS = {
+    "json": Command("json [SCHEMA|@FILE|off]", "make answers JSON: any object, or a schema", _json)
+}
