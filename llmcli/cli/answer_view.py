@@ -11,6 +11,7 @@ from llmcli.cli.looks import Looks, band_style, has_colour
 from llmcli.cli.output import Output, safe
 
 if TYPE_CHECKING:
+    from llmcli.cli.flow import Flow
     from llmcli.cli.markdown_stream import MarkdownStream
     from llmcli.engine.generate import Step
 
@@ -71,10 +72,12 @@ class ThoughtView:
 
     def __init__(self, output: Output, *, hide: bool) -> None:
         self._output, self._hide = output, hide
+        self._console = output.console(stderr=True)
+        self._terminal = output.stderr.isatty()
+        self._flow: Flow | None = None
         self._began: float | None = None
         self._n_tokens = 0
-        self._any = False
-        self._ended = False
+        self._any = self._ended = False
 
     def show(self, text: str) -> None:
         """One token of it, and what of its text is certain."""
@@ -84,12 +87,13 @@ class ThoughtView:
         self.more(text)
 
     def more(self, text: str) -> None:
+        """Text of it, be it a token's or not."""
         if not text or self._output.quiet:
             return
-        if self._hide and not self._any:
-            self._placeholder("thinking ...")
-        elif not self._hide:
+        if not self._hide:
             self._print(text)
+        elif not self._any and self._terminal and not self._console.is_dumb_terminal:
+            self._console.out("thinking ...", style=THOUGHT, highlight=False, end="")
         self._any = True
 
     def end(self) -> None:
@@ -98,26 +102,38 @@ class ThoughtView:
             return
         self._ended = True
         if self._hide:
-            self._clear()
-            assert self._began is not None
-            seconds = perf_counter() - self._began
-            self._print(f"thought for {seconds:.1f} s, {self._n_tokens:,} tokens\n")
+            self._in_one_line()
+        elif self._flow is not None:
+            self._flow.finish()
+            self._output.stderr.write("\n")  # the answer stands below it
         else:
-            # On a terminal, where it stands above the answer, a blank line tells them apart.
-            self._print("\n\n" if self._output.stderr.isatty() else "\n")
-
-    def _print(self, text: str) -> None:
-        console = self._output.console(stderr=True)
-        console.out(safe(text), style=THOUGHT, highlight=False, end="")
+            self._output.stderr.write("\n")
         self._output.stderr.flush()
 
-    def _placeholder(self, text: str) -> None:
-        if not self._output.console(stderr=True).is_dumb_terminal and self._output.stderr.isatty():
-            self._print(text)
+    def _print(self, text: str) -> None:
+        if not self._terminal:
+            self._output.stderr.write(safe(text))
+            self._output.stderr.flush()
+            return
+        from llmcli.cli.flow import Flow
+        from llmcli.cli.markdown_parts import NewLine
+        from llmcli.cli.markdown_spans import Span
 
-    def _clear(self) -> None:
+        if self._flow is None:
+            self._flow = Flow(self._console)
+            self._flow.print(NewLine((), ()))
+        for number, line in enumerate(text.split("\n")):
+            if number:
+                self._flow.print(NewLine((), ()))
+            self._flow.print(Span(line, THOUGHT))
+
+    def _in_one_line(self) -> None:
         from rich.control import Control
         from rich.segment import ControlType
 
-        line = (ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
-        self._output.console(stderr=True).control(Control(*line))
+        if self._terminal:
+            erase = (ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
+            self._console.control(Control(*erase))
+        seconds = perf_counter() - (self._began or 0.0)
+        line = f"thought for {seconds:.1f} s, {self._n_tokens:,} tokens"
+        self._console.out(line, style=THOUGHT, highlight=False)

@@ -88,15 +88,15 @@ _SURE, _FAIRLY, _HARDLY, _NOT = "", "color(28)", "color(136)", "color(160)"
 BANDS = {
     "probability": (
         Band(0.9, _SURE, "90% and more"),
-        Band(0.5, _FAIRLY, "50%"),
-        Band(0.1, _HARDLY, "10%"),
-        Band(0.0, _NOT, "less"),
+        Band(0.5, _FAIRLY, "50 to 90%"),
+        Band(0.1, _HARDLY, "10 to 50%"),
+        Band(0.0, _NOT, "under 10%"),
     ),
     "entropy": (
         Band(4.0, _NOT, "4 bits and more"),
-        Band(2.0, _HARDLY, "2 bits"),
-        Band(0.5, _FAIRLY, "0.5 bits"),
-        Band(0.0, _SURE, "less"),
+        Band(2.0, _HARDLY, "2 to 4"),
+        Band(0.5, _FAIRLY, "0.5 to 2"),
+        Band(0.0, _SURE, "under 0.5"),
     ),
 }
 

@@ -87,7 +87,7 @@ def test_a_pipe_gets_the_answer_byte_for_byte_and_stderr_the_thinking():
 
 def test_a_terminal_dims_the_thinking():
     out, err = shown(Said(), Looks(markdown=True), terminal=True)
-    assert err == "\x1b[2mTwo and\x1b[0m\x1b[2m two.\x1b[0m\n\n"
+    assert err == "\x1b[2mTwo\x1b[0m \x1b[2mand\x1b[0m \x1b[2mtwo.\x1b[0m\n\n"
     assert out == "\x1b[1mFour\x1b[0m.\n"
 
 
