@@ -13,7 +13,12 @@ from llmcli.engine.grammar import Vocabulary
 # What ends a part of a JSON text, and then what is soonest followed by an end.
 _ENDS = (b'"', b"]", b"}", b",")
 _NEXT = (*_ENDS, b":", b"0")
-_PRINTABLE = tuple(bytes([byte]) for byte in range(0x20, 0x7F))
+# In other texts: letters and digits first, what may open something last.
+_OPENING = b"([{<"
+_PRINTABLE = sorted(
+    (bytes([byte]) for byte in range(0x20, 0x7F)),
+    key=lambda character: (character in _OPENING, not character.isalnum(), character),
+)
 _LONGEST = {True: 1024, False: 64}
 
 

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from llmcli.core.sampling import (
     FILTERS,
+    Mask,
     Sampler,
     add_bias,
+    apply_mask,
+    best_logprobs,
     keep_min_p,
     keep_top_k,
     keep_top_p,
@@ -236,3 +239,50 @@ def test_at_temperature_zero_the_trace_leaves_the_likeliest_alone() -> None:
     assert stages["model"].tolist() == [1.0, 9.0, 2.0, 2.0]
     assert kept(stages["bias"]) == [0, 2, 3]
     assert [kept(stages[name]) for name in FILTERS] == [[2]] * 4
+
+
+def test_a_mask_rules_out_and_leaves_the_rest_as_it_is() -> None:
+    logits = torch.tensor([3.0, 2.0, 1.0, 0.0])
+    masked = apply_mask(logits, Mask(torch.tensor([False, True, False, True])))
+    assert masked.tolist() == [-math.inf, 2.0, -math.inf, 0.0]
+    assert logits.tolist() == [3.0, 2.0, 1.0, 0.0]
+
+
+def test_the_token_that_leads_to_the_end_takes_over_from_the_stop_ids() -> None:
+    logits = torch.tensor([3.0, 2.0, 1.0, 0.0])
+    allowed = torch.tensor([False, False, True, True])
+    masked = apply_mask(logits, Mask(allowed, ending=3, stop_ids=[0, 1]))
+    probabilities = torch.softmax(logits, 0)
+    given = probabilities[[0, 1, 3]].sum() / probabilities[2]
+    assert float((masked[3] - masked[2]).exp()) == pytest.approx(float(given), rel=1e-5)
+    assert kept(masked) == [2, 3]
+
+
+@given(logit_vectors, st.data())
+@settings(max_examples=50)
+def test_only_what_is_allowed_is_drawn(logits: torch.Tensor, data: st.DataObject) -> None:
+    flags = st.lists(st.booleans(), min_size=len(logits), max_size=len(logits))
+    allowed = data.draw(flags.filter(any))
+    mask = Mask(torch.tensor(allowed))
+    spec = SamplingSpec(temperature=data.draw(st.sampled_from([0.0, 1.0])), top_p=0.5, seed=1)
+    draw = Sampler(spec).draw(logits, [], [], mask)
+    assert allowed[draw.token]
+    own = float(logits.double().log_softmax(0)[draw.token])
+    assert draw.logprob == pytest.approx(own, abs=1e-5)  # the model's, not what the mask leaves
+
+
+def test_a_mask_that_allows_nothing_is_an_error() -> None:
+    with pytest.raises(GenerationError, match="no token is allowed at token 1"):
+        Sampler(SamplingSpec()).draw(torch.zeros(3), [], [5], Mask(torch.zeros(3).bool()))
+
+
+@given(logit_vectors, st.integers(1, 45))
+def test_the_best_logprobs_are_those_of_the_model(logits: torch.Tensor, k: int) -> None:
+    best = best_logprobs(logits, k)
+    assert [token for token, _ in best] == sorted(
+        range(len(logits)), key=lambda token: (-float(logits[token]), token)
+    )[:k]
+    logprobs = logits.double().log_softmax(0)
+    assert [logprob for _, logprob in best] == pytest.approx(
+        [float(logprobs[token]) for token, _ in best]
+    )
