@@ -15,7 +15,7 @@ MXFP4: `NAME_blocks` (..., groups, bytes), two values a byte, `NAME_scales` (...
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from llmcli.checkpoint.declared_packing import DeclaredPacking
 from llmcli.checkpoint.headers import TensorHeader
@@ -279,5 +279,5 @@ def _as_plain(
     for name, role in roles.by_name.items():
         if role.serves is None and role.matrix not in plain:
             shape = asked.get(role.matrix) or role.shape or headers[name].shape
-            plain[role.matrix] = replace(headers[name], name=role.matrix, dtype="F16", shape=shape)
+            plain[role.matrix] = headers[name]._replace(name=role.matrix, dtype="F16", shape=shape)
     return plain

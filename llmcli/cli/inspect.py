@@ -136,7 +136,6 @@ def inspect(
     - `llmcli inspect demo --json | python -m json.tool`
     """
     from llmcli.checkpoint.remote import find_headers
-    from llmcli.cli import page_files
     from llmcli.cli.inspect_memory import parse_size
     from llmcli.views import inspection
 
@@ -154,7 +153,7 @@ def inspect(
     budget = None if fit is None else parse_size(fit, "--fit")
     output = Output(json=form == "json", quiet=quiet)
     source = find_headers(model, revision=revision, offline=offline, notice=output.notice)
-    report = inspection.inspect(source)
+    report = inspection.inspect(source, tree=look == "tree" or form == "json")
     if report.source.requests:
         output.notice(_cost(report))
     for warning in report.warnings:
@@ -168,6 +167,13 @@ def inspect(
         report = _fitted(report, budget)
     page = _page(report, look, full=full, explain=explain)
     _show(report, page, form, output)
+    if html is not None or svg is not None:
+        _write(page, html, svg, output)
+
+
+def _write(page: "Page", html: Path | None, svg: Path | None, output: Output) -> None:
+    from llmcli.cli import page_files
+
     for path, written in ((html, page_files.html), (svg, page_files.svg)):
         if path is not None:
             page_files.write(path, written(page))
@@ -277,5 +283,7 @@ def _show(report: "Inspection", page: "Page", form: Form, output: Output) -> Non
         output.line(pages.markdown(page))
     elif form == "csv":
         output.line(pages.comma_separated(page))
+    elif form == "table" and not output.styled:
+        output.line(pages.plain(page))
     else:
         output.emit(report, lambda _: pages.text(page))

@@ -21,7 +21,9 @@ _NAME, _FRAME = 14, 62
 
 
 def tree(report: "Inspection") -> Page:
-    """The tree, and, where a config.json tells of one, the forward pass."""
+    """The tree, and, where a config.json tells of one, the forward pass. The report must have
+    been asked for its tree."""
+    assert report.tree is not None
     rows: list[Row] = [("module", "parameters", "stored", "concept"), *_rows(report.tree, 0)]
     without_shapes: list[Row] = [(row[0], row[1], "", row[3]) for row in rows]
     tables = [rows, without_shapes, [row[:2] for row in rows]]

@@ -63,7 +63,7 @@ def bar(share: float) -> str:
 
 
 def text(page: Page) -> "RenderableType":
-    """For a terminal or a pipe."""
+    """For a terminal."""
     from rich.console import Group
     from rich.text import Text
 
@@ -75,6 +75,14 @@ def text(page: Page) -> "RenderableType":
         else:
             shown += map(Text, part.lines)
     return Group(*shown)
+
+
+def plain(page: Page) -> str:
+    """For a pipe: the same without styles, nothing left out, and without Rich, whose import takes
+    longer than all the rest."""
+    blocks = ["\n".join(Joined(page.facts).lines(None))]
+    blocks += ["\n".join(plain_lines(part)) for part in page.parts]
+    return "\n\n".join(blocks)
 
 
 def markdown(page: Page) -> str:

@@ -80,7 +80,7 @@ class Inspection:
     `dtype` is the one that holds the most values, of those that are not packed by `quantization`;
     `quantized` says it in words. `groups` are the `tensors`, folded. `uncounted` names those of
     which nothing tells how many parameters they hold, `unmapped` those that the family has no place
-    for. `subtotals` are there where they were asked for.
+    for. `subtotals` and `tree` are there where they were asked for.
     """
 
     schema: ClassVar[str] = "inspect/1"
@@ -107,13 +107,14 @@ class Inspection:
     unmapped: tuple[str, ...]
     check: HeaderCheck
     memory: Memory
-    tree: ModuleNode
+    tree: ModuleNode | None
     forward: ForwardPass | None
     subtotals: Subtotals | None = None
 
 
-def inspect(source: Source | RemoteModel) -> Inspection:
-    """Read the headers, and hold them against config.json.
+def inspect(source: Source | RemoteModel, *, tree: bool = True) -> Inspection:
+    """Read the headers, and hold them against config.json; `tree`: tell the modules, too, which of
+    a million tensors takes a minute.
 
     A folder whose config.json is missing or damaged, or contradicted by the tensors, raises
     InvalidModelError; a family or a packing that the core does not run is listed all the same, and
@@ -123,7 +124,7 @@ def inspect(source: Source | RemoteModel) -> Inspection:
         config = listed(source.config, source.folder / "config.json")
         headers = source.headers
     elif source.kind == "file":
-        return _inspect_file(source)
+        return _inspect_file(source, tree)
     else:
         try:
             config = read_listed(source.folder)
@@ -137,7 +138,7 @@ def inspect(source: Source | RemoteModel) -> Inspection:
         raise _with_way_out(error, source.folder) from None
     if config.description is not None:
         warnings += _warnings(config.description, roles.plain, unclaimed)
-    return _report(source, headers, config, roles, warnings)
+    return _report(source, headers, config, roles, warnings, tree)
 
 
 def _held_against(
@@ -162,20 +163,21 @@ def _roles(config: ListedConfig, headers: Mapping[str, TensorHeader]) -> Roles:
     return packed_roles(headers, config.packing, asked)
 
 
-def _inspect_file(source: Source) -> Inspection:
+def _inspect_file(source: Source, tree: bool) -> Inspection:
     path = Path(source.name)
     headers = read_header(path).tensors
     try:
         config = read_listed(path.parent)
         roles = _roles(config, headers)
         if config.description is None:
-            return _report(source, headers, config, roles, list(config.warnings))
+            return _report(source, headers, config, roles, list(config.warnings), tree)
         family, sizes = config.description.family, config.description.config
         expected = expected_among(family, sizes, roles.plain, config.description.scheme)
     except InvalidModelError as error:
         there = (path.parent / "config.json").exists()
         left_aside = [f"the config.json beside it is left aside: {error}"] if there else []
-        return _report(source, headers, ListedConfig(), Roles(plain=dict(headers)), left_aside)
+        roles = Roles(plain=dict(headers))
+        return _report(source, headers, ListedConfig(), roles, left_aside, tree)
     shapes = {tensor.name: tensor.shape for tensor in expected}
     plain = roles.plain
     unclaimed = [
@@ -194,7 +196,7 @@ def _inspect_file(source: Source) -> Inspection:
             f"{missing:,} of the {len(shapes):,} tensors that config.json asks for are not in this "
             "file: counts are the file's, not the model's"
         )
-    return _report(source, headers, config, roles, warnings)
+    return _report(source, headers, config, roles, warnings, tree)
 
 
 def _report(
@@ -203,6 +205,7 @@ def _report(
     declared: ListedConfig,
     roles: Roles,
     warnings: list[str],
+    tree: bool,
 ) -> Inspection:
     description, packing = declared.description, declared.packing
     config = None if description is None else description.config
@@ -242,7 +245,7 @@ def _report(
         unmapped=tuple(t.name for t in tensors if config and t.component == "other"),
         check=check_headers(headers, tensors, components, alone=source.kind == "file"),
         memory=_memory(declared, roles, totals),
-        tree=module_tree(tensors, description, [tensor.name for tensor in reused]),
+        tree=module_tree(tensors, description, [t.name for t in reused]) if tree else None,
         forward=None if config is None else forward_pass(config),
     )
 

@@ -6,9 +6,10 @@ It works from headers alone: it reads no numbers, and knows nothing of how the l
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
+from operator import attrgetter, itemgetter
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.headers import TensorHeader
@@ -18,7 +19,8 @@ from llmcli.core.config import ModelConfig
 from llmcli.views.fused import TensorView, views_of
 
 # The first component of a name that is a plain number is taken for the layer: `h.3.attn.weight`.
-_LAYERED = re.compile(r"(?:(.*?)\.)?(0|[1-9][0-9]{0,8})\.(.+)", re.DOTALL)
+_LAYERED = re.compile(r"(?:^|\.)(0|[1-9][0-9]{0,8})\.(?=.)", re.DOTALL)
+_NOT_IN_JSON = {"json": False}  # told by the name
 _DIGITS = re.compile(r"([0-9]{1,18})")
 
 
@@ -29,7 +31,8 @@ class StoredTensor:
     `parameter_shape` is their shape: its own, a packed matrix's, or None where it only serves to
     unpack one, as scales do, or where it is packed in an unknown way, which `known` tells; one
     number where the count alone is known. `bytes` is what it takes in the file; `views` are the
-    parts of a fused tensor."""
+    parts of a fused tensor. It is `within` layer `layer` of `stack` under a name of its own; both
+    numbers are None, and the name is the whole one, outside of any stack of layers."""
 
     name: str
     concept: str | None
@@ -43,7 +46,14 @@ class StoredTensor:
     bytes: int
     file: str
     views: tuple[TensorView, ...]
-    known: bool = True
+    known: bool
+    stack: str | None = field(metadata=_NOT_IN_JSON)
+    within: str = field(metadata=_NOT_IN_JSON)
+
+    @property
+    def where(self) -> tuple[str, int] | None:
+        """The layer that it belongs to."""
+        return None if self.stack is None or self.layer is None else (self.stack, self.layer)
 
 
 @dataclass(frozen=True)
@@ -96,31 +106,40 @@ def name_tensors(
     for place, tensor in claimed.values():
         last[_place(tensor.name)[0]] = place
 
-    def order(header: TensorHeader) -> tuple[int, int, list[str | int]]:
+    rows = []
+    for header in headers.values():
         role = roles.by_name.get(header.name)
         name = header.name if role is None else role.matrix
-        serves = role is not None and role.serves is not None
+        serves = int(role is not None and role.serves is not None)
+        where, within = _place(header.name)
+        order: tuple[int, int, list[str | int]]
         if name in claimed:
-            return claimed[name][0], int(serves), [header.name]
-        where = _place(name)[0]
-        place = len(claimed) if where is None else last.get(where, len(claimed))
-        parts = _DIGITS.split(name)  # text and number in turn
-        numbers = [int(part) if at % 2 else part for at, part in enumerate(parts)]
-        return place, 2, [*numbers, int(serves), header.name]
-
-    def stored(header: TensorHeader) -> StoredTensor:
-        role = roles.by_name.get(header.name)
+            order = (claimed[name][0], serves, [header.name])
+        else:
+            place = len(claimed) if where is None else last.get(where, len(claimed))
+            order = (place, 2, [*_natural(name), serves, header.name])
+        rows.append((order, header, where, within, role))
+    rows.sort(key=itemgetter(0))
+    tensors = []
+    for _, header, where, within, role in rows:
         name = header.name if role is None else role.matrix
-        tensor = claimed[name][1] if name in claimed else None
-        return _stored(header, tensor, description, is_idle_bias(header.name, headers), role)
+        found = claimed[name][1] if name in claimed else None
+        idle = is_idle_bias(header.name, headers)
+        tensors.append(_stored(header, found, description, idle, role, where, within))
+    return tuple(tensors)
 
-    return tuple(map(stored, sorted(headers.values(), key=order)))
+
+def _natural(name: str) -> list[str | int]:
+    """What to sort names by, so that numbers in them count as numbers."""
+    parts: list[str | int] = [*_DIGITS.split(name)]  # text and number in turn
+    parts[1::2] = map(int, parts[1::2])
+    return parts
 
 
 def fold(tensors: Iterable[StoredTensor]) -> tuple[Group, ...]:
     """The same tensors with each run of equal consecutive layers as one group."""
     runs: list[tuple[tuple[str, int] | None, list[list[StoredTensor]]]] = []
-    for where, members in groupby(tensors, key=lambda tensor: _place(tensor.name)[0]):
+    for where, members in groupby(tensors, key=attrgetter("where")):
         block = list(members)
         if where is not None and runs and runs[-1][0] is not None:
             (stack, first), blocks = runs[-1][0], runs[-1][1]
@@ -143,7 +162,7 @@ _Key = tuple[str, str, tuple[int, ...]]
 
 
 def _signature(block: Sequence[StoredTensor]) -> tuple[_Key, ...]:
-    return tuple((_place(tensor.name)[1], tensor.dtype, tensor.shape) for tensor in block)
+    return tuple((tensor.within, tensor.dtype, tensor.shape) for tensor in block)
 
 
 def _group(
@@ -188,10 +207,10 @@ def _group(
 
 def _place(name: str) -> tuple[tuple[str, int] | None, str]:
     """The stack and number of the layer that a tensor belongs to, and its name within it."""
-    match = _LAYERED.fullmatch(name)
+    match = _LAYERED.search(name)
     if match is None:
         return None, name
-    return (match[1] or "", int(match[2])), match[3]
+    return (name[: match.start()], int(match[1])), name[match.end() :]
 
 
 def _expected_here(
@@ -212,8 +231,9 @@ def _stored(
     description: ModelDescription | None,
     idle: bool,
     role: Role | None,
+    where: tuple[str, int] | None,
+    within: str,
 ) -> StoredTensor:
-    where, _ = _place(header.name)
     concept, component, heads = None, "other", None
     views: tuple[TensorView, ...] = ()
     shape = header.shape if expected is None else expected.parameters
@@ -246,6 +266,8 @@ def _stored(
         file=header.file,
         views=views,
         known=role is None or role.known,
+        stack=None if where is None else where[0],
+        within=within,
     )
 
 

@@ -64,12 +64,24 @@ def test_80_columns_hold_every_look(
         return Console(file=self.stdout, width=80, highlight=False, markup=False, emoji=False)
 
     monkeypatch.setattr(Output, "console", terminal)
+    monkeypatch.setattr(Output, "styled", True)
     code, out, _ = inspect(".", *LOOKS[look])
     assert code == 0
     widest = max(out.splitlines(), key=len)
     assert len(widest) <= 80
     if look in ("inventory", "full"):
         assert any(line.endswith(" KiB") for line in out.splitlines())  # bytes are not left out
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_pipe_gets_what_a_wide_terminal_shows(
+    look: str, tmp_path: Path, inspect: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rich draws one of them, and is not there for the other."""
+    folder = write_shape(tmp_path / "model", SMALL)
+    piped = inspect(folder, *LOOKS[look])
+    monkeypatch.setattr(Output, "styled", True)
+    assert inspect(folder, *LOOKS[look]) == piped
 
 
 @pytest.mark.parametrize("look", LOOKS)
