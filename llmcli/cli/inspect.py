@@ -35,6 +35,15 @@ Model = Annotated[
         "Left out: $LLMCLI_MODEL, else SmolLM2-135M-Instruct, else demo.",
     ),
 ]
+Compared = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="diff A B",
+        show_default=False,
+        help="Instead of MODEL, the word diff and two models: what differs between their files. "
+        "(A folder of that name is ./diff.)",
+    ),
+]
 Params = Annotated[
     bool, typer.Option("--params", help="Parameters by component, each count with its formula.")
 ]
@@ -71,6 +80,9 @@ ByOption = Annotated[
     By | None,
     typer.Option("--by", show_default=False, help="Sums instead of tensors, by what they share."),
 ]
+Stats = Annotated[
+    bool, typer.Option("--stats", help="Read the weights: min, max, mean, sd, zeros, NaN of each.")
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Add the formulas, with this model's numbers in them.")
 ]
@@ -100,11 +112,13 @@ def register(app: typer.Typer) -> None:
 
 def inspect(
     model: Model = None,
+    compared: Compared = None,
     params: Params = False,
     memory: MemoryOption = False,
     fit: FitOption = None,
     tree: Tree = False,
     by: ByOption = None,
+    stats: Stats = False,
     full: Full = False,
     layer: LayerNumber = None,
     filter: Filter = None,
@@ -122,7 +136,8 @@ def inspect(
 
     Only headers are read, never the weights: it takes a moment for a model of any size, also for
     one on the hub, of which nothing is downloaded. Equal layers are folded into one. Other looks:
-    --params, --memory, --tree and --by.
+    --params, --memory, --tree, --by, and --stats, which alone reads the weights. `inspect diff A B`
+    compares two models.
 
     Examples:
 
@@ -133,26 +148,44 @@ def inspect(
     - `llmcli inspect ./folder --layer 3`
     - `llmcli inspect ./folder/model.safetensors --full`
     - `llmcli inspect demo --tree --html tree.html`
+    - `llmcli inspect demo --stats --layer 3`
+    - `llmcli inspect diff demo ./folder`
     - `llmcli inspect demo --json | python -m json.tool`
     """
     from llmcli.checkpoint.remote import find_headers
+    from llmcli.cli import inspect_stats
     from llmcli.cli.inspect_memory import parse_size
     from llmcli.views import inspection
 
-    look = _look(params=params, memory=memory or fit is not None, tree=tree, by=by is not None)
+    wants_memory = memory or fit is not None
+    look = _look(params=params, memory=wants_memory, tree=tree, by=by is not None, stats=stats)
     if look != "inventory" and full:
-        raise UsageError("--full lists tensors: leave it out with --params, --memory, --tree, --by")
+        raise UsageError(f"--full lists tensors: leave it out with --{look}")
     if look in ("params", "memory", "tree") and (layer is not None or filter is not None):
         raise UsageError(
             f"--{look} tells of the whole model: leave out --layer and --filter",
-            hint="they select tensors for the list, and for --by",
+            hint="they select tensors for the list, --by and --stats",
         )
     form = _form(form, json)
     if explain and form not in ("table", "md"):
         raise UsageError("--explain is a text: it goes with -o table or md")
+    if explain and stats:
+        raise UsageError("--explain tells of counts: leave it out with --stats")
     budget = None if fit is None else parse_size(fit, "--fit")
     output = Output(json=form == "json", quiet=quiet)
+    if model == "diff" or compared:
+        from llmcli.cli import inspect_diff
+
+        others = (full, explain, layer is not None, filter is not None, revision is not None)
+        names = inspect_diff.pair(
+            model, compared or [], alone=look == "inventory" and not any(others)
+        )
+        found = [find_headers(name, offline=offline, notice=output.notice) for name in names]
+        difference = inspect_diff.compared(found, output)
+        _deliver(difference, inspect_diff.differences(difference), form, output, html, svg)
+        return
     source = find_headers(model, revision=revision, offline=offline, notice=output.notice)
+    local = inspect_stats.require_local(source) if stats else None
     report = inspection.inspect(source, tree=look == "tree" or form == "json")
     if report.source.requests:
         output.notice(_cost(report))
@@ -165,7 +198,15 @@ def inspect(
         report = dataclasses.replace(report, subtotals=subtotals(report.tensors, by))
     if budget is not None:
         report = _fitted(report, budget)
+    if local is not None:
+        report = inspect_stats.measured(report, local, output)
     page = _page(report, look, full=full, explain=explain)
+    _deliver(report, page, form, output, html, svg)
+
+
+def _deliver(
+    report: object, page: "Page", form: Form, output: Output, html: Path | None, svg: Path | None
+) -> None:
     _show(report, page, form, output)
     if html is not None or svg is not None:
         _write(page, html, svg, output)
@@ -180,7 +221,7 @@ def _write(page: "Page", html: Path | None, svg: Path | None, output: Output) ->
             output.notice(f"written: {cell(str(path))}")
 
 
-def _look(*, params: bool, memory: bool, tree: bool, by: bool) -> "Look":
+def _look(*, params: bool, memory: bool, tree: bool, by: bool, stats: bool) -> "Look":
     """The one that is asked for; without any, the inventory."""
     asked: list[Look] = []
     if params:
@@ -191,10 +232,12 @@ def _look(*, params: bool, memory: bool, tree: bool, by: bool) -> "Look":
         asked.append("tree")
     if by:
         asked.append("by")
+    if stats:
+        asked.append("stats")
     if len(asked) > 1:
         raise UsageError(
             f"--{asked[0]} and --{asked[1]} are two looks: ask for one at a time",
-            hint="-o json holds all of them",
+            hint="-o json holds all of them" + (", and with --stats that, too" if stats else ""),
         )
     return asked[0] if asked else "inventory"
 
@@ -262,13 +305,17 @@ def _page(report: "Inspection", look: "Look", *, full: bool, explain: bool) -> "
     from llmcli.cli.inspect_explain import explanation
     from llmcli.cli.inspect_memory import memory
     from llmcli.cli.inspect_params import parameters
+    from llmcli.cli.inspect_stats import statistics
     from llmcli.cli.inspect_table import inventory, sums
     from llmcli.cli.inspect_tree import tree
+    from llmcli.views.statistics import MeasuredInspection
 
     if look == "inventory":
         page = inventory(report, full=full)
     elif look == "by" and report.subtotals is not None:
         page = sums(report, report.subtotals)
+    elif isinstance(report, MeasuredInspection):
+        page = statistics(report)
     else:
         page = {"params": parameters, "memory": memory, "tree": tree}[look](report)
     if not explain:
@@ -276,7 +323,7 @@ def _page(report: "Inspection", look: "Look", *, full: bool, explain: bool) -> "
     return dataclasses.replace(page, parts=[*page.parts, explanation(report, look)])
 
 
-def _show(report: "Inspection", page: "Page", form: Form, output: Output) -> None:
+def _show(report: object, page: "Page", form: Form, output: Output) -> None:
     from llmcli.cli import page as pages
 
     if form == "md":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmcli.views.inspection import Inspection
     from llmcli.views.memory import FileLayout, HeldPart, Memory
 
-Look = Literal["inventory", "params", "memory", "tree", "by"]
+Look = Literal["inventory", "params", "memory", "tree", "by", "stats"]
 
 
 def explanation(report: "Inspection", look: Look) -> Notes:
