@@ -27,7 +27,9 @@ def say(monkeypatch, model: Model, *answers: str, probability: float = 0.5) -> N
     """Have the model give these answers, one after the other."""
     script: Iterator[int] = iter([id for answer in answers for id in ids_of(model, answer)])
 
-    def draw(self: Sampler, logits: object, prompt: Sequence[int], answer: Sequence[int]) -> Draw:
+    def draw(
+        self: Sampler, logits: object, prompt: Sequence[int], answer: Sequence[int], *_: object
+    ) -> Draw:
         return Draw(next(script), math.log(probability))
 
     monkeypatch.setattr(Sampler, "draw", draw)
