@@ -4,8 +4,10 @@
     python -m benchmarks --device cuda        # the same on a GPU, where there is one
     python -m benchmarks --start --busy       # start-up; speed beside a busy process
     python -m benchmarks --step               # where a decode step's time goes
+    python -m benchmarks --prefix             # a conversation's second turn
+    python -m benchmarks --resume             # a kept conversation, until it goes on
     python -m benchmarks --mask               # what a JSON schema adds to a decode step
-    python -m benchmarks --speed --start --busy --step --mask --write
+    python -m benchmarks --speed --start --busy --step --prefix --resume --mask --write
 
 The last is all of it, into docs/performance.md.
 Models and other programs are made on first use, in .benchmarks (some 25 GB with everything).
@@ -16,13 +18,23 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import decode_step, machine, mask, neighbour, page, speed, start_up
+from benchmarks import (
+    decode_step,
+    machine,
+    mask,
+    neighbour,
+    page,
+    prefix_reuse,
+    resume,
+    speed,
+    start_up,
+)
 from benchmarks.place import CACHE, PYTHON, Place, Unavailable, run, tell
 from benchmarks.tools import PRECISIONS, TOOLS
 
 SHAPES = ("SmolLM2-135M", "Llama-3.2-1B")
 NEIGHBOURS = ("llmcli", "llama.cpp")
-CPU_PARTS = ("start", "busy", "step", "mask")
+CPU_PARTS = ("start", "busy", "step", "prefix", "resume", "mask")
 
 
 def main() -> None:
@@ -46,6 +58,11 @@ def main() -> None:
             show(block_name(shape, place), speed.block(measured, where))
     if options.step:
         show("step", decode_step.block(decode_step.measure(folder(small), place), where))
+    if options.prefix:
+        reuse = prefix_reuse.measure(folder(small), place, rounds)
+        show("prefix", prefix_reuse.block(reuse, where))
+    if options.resume:
+        show("resume", resume.block(resume.measure(folder(small), place, rounds), where))
     if options.mask:
         show("mask", mask.block(mask.measure(folder(small), place), where))
     if options.start:
@@ -66,6 +83,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start", action="store_true", help="command to first token")
     parser.add_argument("--busy", action="store_true", help="beside a process that spins")
     parser.add_argument("--step", action="store_true", help="where a decode step's time goes")
+    parser.add_argument("--prefix", action="store_true", help="second turn, prefix reused or not")
+    parser.add_argument("--resume", action="store_true", help="a kept conversation goes on")
     parser.add_argument("--mask", action="store_true", help="what a JSON schema adds to a step")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=SHAPES, action="append", help="repeatable")

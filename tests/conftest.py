@@ -5,6 +5,7 @@ Puts tests/ on the import path for its own modules.
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 # Here and in the processes that tests start: models this small are done before a second thread
 # has begun, and threads that wait for each other crawl where another program has a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Whoever runs the tests keeps their own defaults, history and sessions to themselves.
+_OWN = tempfile.TemporaryDirectory()
+for _variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+    os.environ[_variable] = str(Path(_OWN.name) / _variable.lower())
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

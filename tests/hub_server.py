@@ -8,6 +8,7 @@ import hashlib
 import json
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -46,12 +47,18 @@ class Repository:
 class Hub:
     """`faults` maps LISTING or a file's name to what happens instead: an HTTP status, "gated",
     "token", "cut" (always), "cut once", "hang", "hang body", "wrong hash", "wrong size",
-    "too long" or "garbage". `requests` holds method, path and range of each request."""
+    "too long" or "garbage"; of answers to ranges also "no ranges" (the whole file instead), "wrong
+    range", "wrong total", "short" (fewer bytes than it says), "drip", "encoded" or "moved" (to
+    `elsewhere`). `requests` holds method, path and range of each request, `tokens` the access
+    tokens that came with them, `sent` counts bytes of answers."""
 
     revisions: dict[tuple[str, str], Repository] = field(default_factory=dict)
     faults: dict[str, int | str] = field(default_factory=dict)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     url: str = ""
+    elsewhere: str = ""
+    tokens: list[str | None] = field(default_factory=list)
+    sent: int = 0
 
     def __enter__(self) -> "Hub":
         self._closing = threading.Event()
@@ -79,8 +86,8 @@ class Hub:
         self.revisions[name, revision] = self.revisions[name, commit] = repository
         return commit
 
-    def wait_until_closed(self) -> None:
-        self._closing.wait(120)
+    def wait_until_closed(self, seconds: float = 120) -> None:
+        self._closing.wait(seconds)
 
     def fetched(self) -> list[str]:
         """The names of the files whose content was asked for, in order."""
@@ -111,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path, self.headers.get("Range")))
+        self.hub.tokens.append(self.headers.get("Authorization"))
         if path.startswith("/api/models/"):
             name, _, revision = path.removeprefix("/api/models/").partition("/revision/")
             self._list(name, revision or "main")
@@ -176,11 +184,16 @@ class _Handler(BaseHTTPRequestHandler):
             data = data[:-1] + bytes([data[-1] ^ 1])
         elif fault == "wrong size":
             data += b"!"  # consistently, as a broken mirror would
-        start, status = 0, 200
-        if asked := self.headers.get("Range"):
-            start, status = int(asked.removeprefix("bytes=").rstrip("-")), 206
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        body = data[start:]
+        start, stop, status = 0, len(data), 200
+        if (asked := self.headers.get("Range")) and fault != "no ranges":
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start, status = int(first) + (fault == "wrong range"), 206
+            stop = min(int(last) + 1, stop) if last else stop
+            total = len(data) + (fault == "wrong total")
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{total}"
+        body = data[start:stop]
+        if self._goes_wrong(fault, status, body, headers):
+            return
         if fault == "hang body" and self.command == "GET":
             self._send(status, body, headers, send=len(body) // 2)
             self.hub.wait_until_closed()
@@ -198,6 +211,28 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(status, body, headers)
 
+    def _goes_wrong(
+        self, fault: int | str | None, status: int, body: bytes, headers: dict[str, str]
+    ) -> bool:
+        """Act out a fault of answers to ranges; whether that was the whole answer."""
+        if fault == "moved":
+            target = {"Location": self.hub.elsewhere + self.path}
+            self._send(302, b"", target)
+        elif fault == "short":
+            self._send(status, body[:-1], headers)
+        elif fault == "encoded":
+            self._send(status, body, headers | {"Content-Encoding": "gzip"})
+        elif fault == "drip":
+            self._send(status, body, headers, send=0)
+            with suppress(OSError):  # the client has waited long enough
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    self.hub.wait_until_closed(0.05)
+        else:
+            return False
+        return True
+
     def _send(
         self, status: int, body: bytes, headers: dict[str, str], send: int | None = None
     ) -> None:
@@ -207,7 +242,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body if send is None else body[:send])
+            part = body if send is None else body[:send]
+            for start in range(0, len(part), 1 << 14):
+                try:
+                    self.wfile.write(part[start : start + (1 << 14)])
+                except OSError:  # the client has enough
+                    self.close_connection = True
+                    return
+                self.hub.sent += len(part[start : start + (1 << 14)])
 
     def _send_without_end(self, headers: dict[str, str]) -> None:
         self.send_response(200)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 Shape = tuple[int, ...]
-BYTES = {"F64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "U8": 1}
+BYTES = {"F64": 8, "F32": 4, "I64": 8, "I32": 4, "I16": 2, "BF16": 2, "F16": 2, "U8": 1, "I8": 1}
+BYTES |= {"F8_E4M3": 1}
 
 SMOLLM2_135M: dict[str, Any] = {
     "model_type": "llama",

@@ -1,11 +1,13 @@
 """Documentation that is generated from the code is what the code would generate now."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from published import MODELS
 
 from llmcli.checkpoint.families import FAMILIES
@@ -102,10 +104,12 @@ def test_the_worked_example_is_the_row_itself() -> None:
     assert example in code
 
 
-def test_the_commands_on_quantization_print_what_is_shown(tmp_path: Path) -> None:
-    """One after the other: the second writes what the third reads."""
-    text = (DOCS / "quantization.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+@pytest.mark.parametrize("page", ["quantization.md", "inspect.md"])
+def test_the_commands_of_a_page_print_what_is_shown(page: str, tmp_path: Path) -> None:
+    """One after the other: one may write what the next reads."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    block = "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
+    assert block
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LLMCLI_", "HF_"))}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
@@ -115,3 +119,23 @@ def test_the_commands_on_quantization_print_what_is_shown(tmp_path: Path) -> Non
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == shown.strip()
+
+
+def test_the_settings_of_the_chat_page_are_read_as_they_stand(tmp_path: Path) -> None:
+    text = (DOCS / "chat.md").read_text(encoding="utf-8")
+    (profile,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (config,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    folder = tmp_path / "llmcli"
+    folder.mkdir()
+    (folder / "config.toml").write_text(config, encoding="utf-8")
+    (folder / "tutor.yaml").write_text(profile, encoding="utf-8")
+    command = [sys.executable, "-m", "llmcli", "chat", "-s", "@strict", "-p", "Hello", "--json"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LLMCLI_")}
+    environment["XDG_CONFIG_HOME"] = str(tmp_path)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["model"] == "demo"
+    assert summary["sampling_sources"]["temperature"] == "profile tutor"
+    assert summary["sampling"]["logit_bias"]["15"] == -100

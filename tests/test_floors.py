@@ -18,7 +18,7 @@ LIBRARIES = {
     "engine": {"torch", "llguidance"},
     "views": {"torch"},
     "bench": {"torch"},
-    "cli": {"typer", "rich", "prompt_toolkit"},
+    "cli": {"typer", "rich", "prompt_toolkit", "markdown_it", "yaml"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "demo" not in path.parts)
 

@@ -19,12 +19,47 @@ class Fault(Exception):
 def parse_object(text: bytes) -> dict[str, Any]:
     """The JSON object that `text` is: whole numbers from 0 to 2^64 - 1 only, no key twice.
 
-    Raises Fault.
+    A number above 2^64 - 1 may be left to whoever reads it. Raises Fault.
     """
     if not text.startswith(b"{"):
         raise Fault("not a safetensors file: its header is not a JSON object")
     if text.count(b",") > _MAX_COMMAS:
         raise Fault(f"the header lists more than {_MAX_COMMAS:,} values")
+    entries = _plain_object(text)
+    return _any_object(text) if entries is None else entries
+
+
+def _plain_object(text: bytes) -> dict[str, Any] | None:
+    """A header as tools write them, read ten times as fast: by Python's own reader, which keeps of
+    equal keys the last and takes -0 for 0.
+
+    None wherever that could have mattered: the number of colons outside of strings is that of the
+    keys only where none was lost, and a minus outside of strings is one too many.
+    """
+    if b"\\" in text:  # a colon or a key may be spelled in another way
+        return None
+    try:
+        entries = json.loads(
+            text.decode("utf-8"), parse_float=_refuse_number, parse_constant=_refuse_number
+        )
+    except (ValueError, RecursionError):
+        return None
+    objects = [value for value in entries.values() if type(value) is dict]
+    keys = len(entries) + sum(map(len, objects))
+    strings = list(entries)
+    metadata = entries.get("__metadata__")
+    if type(metadata) is dict:
+        strings += [each for pair in metadata.items() for each in pair if type(each) is str]
+    colons, minuses = text.count(b":"), text.count(b"-")
+    if colons != keys or minuses:
+        joined = "\0".join(strings)
+        colons -= joined.count(":")
+        minuses -= joined.count("-")
+    return entries if colons == keys and minuses == 0 else None
+
+
+def _any_object(text: bytes) -> dict[str, Any]:
+    """The same of any text, with the reason where it is refused."""
     try:
         # Floats occur nowhere in a header. Hooks see every number, so that the spellings which
         # Python takes and JSON libraries do not (NaN, -0 as a count) cannot slip through.

@@ -10,10 +10,11 @@ library refuses.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from llmcli.checkpoint.header_json import Fault, check_text, parse_object, short
 from llmcli.checkpoint.json_file import json_type, read_json_object
@@ -23,7 +24,7 @@ from llmcli.errors import InvalidModelError
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MAX_HEADER_BYTES = 100_000_000  # the limit that the format itself sets
-MAX_INDEX_BYTES = 64 * 1024 * 1024
+MAX_INDEX_BYTES = 128 * 1024 * 1024  # some million tensors
 
 BITS: Mapping[str, int] = {
     "BOOL": 8,
@@ -50,16 +51,17 @@ BITS: Mapping[str, int] = {
     "U64": 64,
 }
 
+_FIELDS = {"dtype", "shape", "data_offsets"}
+_TWO_INTEGERS = [int, int]
 _LENGTH_BYTES = 8
 _LIMIT = 2**64  # what the library's counters hold
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}\.safetensors")
 _OTHER_WEIGHTS = ("*.bin", "*.gguf", "*.pth", "*.pt", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
 
 
-@dataclass(frozen=True, slots=True)
-class TensorHeader:
+class TensorHeader(NamedTuple):
     """One tensor as its file declares it; `start` and `stop` are byte offsets in that file, `file`
-    is the file's name in its folder."""
+    is the file's name in its folder. A tuple: there may be a million."""
 
     name: str
     dtype: str
@@ -168,16 +170,21 @@ def read_index(path: Path) -> dict[str, str]:
     Every shard name is one plain component that ends in `.safetensors`: joined to the folder, it
     cannot leave it. Raises InvalidModelError.
     """
-    index = read_json_object(path, limit_bytes=MAX_INDEX_BYTES)
+    return parse_index(read_json_object(path, limit_bytes=MAX_INDEX_BYTES), path)
+
+
+def parse_index(index: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """The same from parsed JSON; `path` is for messages."""
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise InvalidModelError(f"{path}: weight_map must be an object that names the shards")
     for name, shard in weight_map.items():
-        if not isinstance(shard, str):
+        if type(shard) is not str:
             raise InvalidModelError(
                 f"{path}: the shard of tensor {short(name)} must be a file name, "
                 f"not {json_type(shard)}"
             )
+    for shard in set(weight_map.values()):
         if not _SHARD_NAME.fullmatch(shard):
             raise InvalidModelError(
                 f"{path}: the shard name {short(shard)} is not a plain *.safetensors file name"
@@ -187,24 +194,41 @@ def read_index(path: Path) -> dict[str, str]:
 
 def _read_shards(folder: Path) -> dict[str, TensorHeader]:
     weight_map = read_index(folder / INDEX)
+    shards = sorted(set(weight_map.values()))
+    return join_shards(weight_map, (_read_shard(folder / shard) for shard in shards), folder)
+
+
+def _read_shard(path: Path) -> Header:
+    if not path.exists() and not path.is_symlink():
+        raise InvalidModelError(
+            f"{path}: this shard is missing, though {INDEX} lists it",
+            hint="download the model again",
+        )
+    return read_header(path)
+
+
+def join_shards(
+    weight_map: Mapping[str, str], shards: Iterable[Header], folder: Path
+) -> dict[str, TensorHeader]:
+    """Every tensor of all shards, which must hold exactly what the index places in each.
+
+    `folder` is for messages. Raises InvalidModelError.
+    """
     tensors: dict[str, TensorHeader] = {}
-    for shard in sorted(set(weight_map.values())):
-        path = folder / shard
-        if not path.exists() and not path.is_symlink():
-            raise InvalidModelError(
-                f"{path}: this shard is missing, though {INDEX} lists it",
-                hint="download the model again",
-            )
-        for name, tensor in read_header(path).tensors.items():
+    for shard in shards:
+        file = shard.file.name
+        for name in shard.tensors:
             listed = weight_map.get(name)
-            if listed != shard:
+            if listed != file:
                 where = "does not list it" if listed is None else f"places it in {listed}"
-                raise InvalidModelError(f"{path}: holds tensor {short(name)}, but {INDEX} {where}")
-            tensors[name] = tensor
-    for name, shard in weight_map.items():
+                raise InvalidModelError(
+                    f"{shard.file}: holds tensor {short(name)}, but {INDEX} {where}"
+                )
+        tensors |= shard.tensors
+    for name, file in weight_map.items():
         if name not in tensors:
             raise InvalidModelError(
-                f"{folder / shard}: tensor {short(name)} is missing, though {INDEX} places it here"
+                f"{folder / file}: tensor {short(name)} is missing, though {INDEX} places it here"
             )
     return tensors
 
@@ -269,42 +293,45 @@ def _metadata(value: Any) -> dict[str, str]:
 
 
 def _tensor(name: str, entry: Any, data_start: int, file: str) -> TensorHeader:
+    """One entry of a header. Raises Fault."""
     check_text(name)
-    told = f"tensor {short(name)}"
-    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise Fault(f"{told} must have dtype, shape and data_offsets, and nothing else")
+    if type(entry) is not dict or entry.keys() != _FIELDS:
+        raise _fault(name, " must have dtype, shape and data_offsets, and nothing else")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in BITS:
-        raise Fault(f"{told} has the unknown dtype {short(str(dtype))}")
-    if not isinstance(shape, list) or not all(type(width) is int for width in shape):
-        raise Fault(f"{told}: shape must be a list of whole numbers")
-    if not isinstance(offsets, list) or [type(offset) for offset in offsets] != [int, int]:
-        raise Fault(f"{told}: data_offsets must be two whole numbers")
-    n_bits = BITS[dtype]
+    n_bits = BITS.get(dtype) if type(dtype) is str else None
+    if n_bits is None:
+        raise _fault(name, f" has the unknown dtype {short(str(dtype))}")
+    if type(shape) is not list:
+        raise _fault(name, ": shape must be a list of whole numbers")
     # An overflow on the way is refused even where a later width is 0, as the library does.
     for width in shape:
-        n_bits = _product(n_bits, width, told)
+        if type(width) is not int:
+            raise _fault(name, ": shape must be a list of whole numbers")
+        n_bits *= width
+        if n_bits >= _LIMIT or width >= _LIMIT:
+            raise _fault(name, ": its shape overflows")
+    if type(offsets) is not list or [*map(type, offsets)] != _TWO_INTEGERS:
+        raise _fault(name, ": data_offsets must be two whole numbers")
     if n_bits % 8:
-        raise Fault(f"{told}: {list(shape)} values of {dtype} do not fill whole bytes")
+        raise _fault(name, f": {list(shape)} values of {dtype} do not fill whole bytes")
     start, stop = offsets
     if start > stop or stop - start != n_bits // 8:
-        raise Fault(
-            f"{told}: data_offsets [{start}, {stop}] span {stop - start:,} bytes, "
-            f"{dtype} {short(str(shape))} needs {n_bits // 8:,}"
+        raise _fault(
+            name,
+            f": data_offsets [{start}, {stop}] span {stop - start:,} bytes, "
+            f"{dtype} {short(str(shape))} needs {n_bits // 8:,}",
         )
     return TensorHeader(name, dtype, tuple(shape), data_start + start, data_start + stop, file)
 
 
-def _product(count: int, width: int, told: str) -> int:
-    if count * width >= _LIMIT:
-        raise Fault(f"{told}: its shape overflows")
-    return count * width
+def _fault(name: str, reason: str) -> Fault:
+    return Fault(f"tensor {short(name)}{reason}")
 
 
 def _check_cover(tensors: list[TensorHeader], data_start: int, size: int) -> None:
     """The tensors must follow each other without hole or overlap, from the header to the end."""
     position = data_start
-    for tensor in sorted(tensors, key=lambda tensor: (tensor.start, tensor.stop)):
+    for tensor in sorted(tensors, key=attrgetter("start", "stop")):
         if tensor.start != position:
             problem = "overlaps the one before it" if tensor.start < position else "follows a hole"
             raise Fault(f"tensor {short(tensor.name)} {problem}")

@@ -8,11 +8,10 @@ answer has an end, and a revision is recorded in the cache only when all of it i
 
 import fnmatch
 import hashlib
+import json
 import logging
-import queue
 import re
 import shutil
-import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any, Protocol
 from llmcli.checkpoint.headers import INDEX, WEIGHTS, read_index
 from llmcli.checkpoint.hub_cache import COMMIT, cache_folder, record_revision
 from llmcli.checkpoint.hub_errors import explained
+from llmcli.checkpoint.hub_http import Traffic, bounded, listing_url, read_whole
 from llmcli.errors import InvalidModelError, ModelNotFoundError
 
 # Beside the weights, everything that llmcli reads. Code (*.py) is never fetched, nor are pickles.
@@ -36,6 +36,7 @@ NEEDED = (
     "chat_template.json",
 )
 ANSWER_SECONDS = 20.0
+MAX_LISTING_BYTES = 64 * 1024 * 1024
 
 
 class Progress(Protocol):
@@ -82,38 +83,26 @@ class Download:
     files: tuple[RemoteFile, ...]
 
 
-def list_files(repo: str, revision: str, *, within: float = ANSWER_SECONDS) -> Listing:
-    """Ask the hub, in one request, what files a model has; `within` bounds the wait in seconds.
-
-    The bound holds whatever hangs, name resolution included: the request runs in a thread of its
-    own, left behind when time is up. Raises ModelNotFoundError.
-    """
-    from huggingface_hub import HfApi, constants
+def list_files(
+    repo: str, revision: str, *, within: float = ANSWER_SECONDS, traffic: Traffic | None = None
+) -> Listing:
+    """Ask the hub, in one request, what files a model has; `within` bounds the wait in seconds,
+    whatever hangs. Raises ModelNotFoundError."""
+    from huggingface_hub import constants
 
     _route_log(None)
-    outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            timeout = min(within, constants.HF_HUB_ETAG_TIMEOUT)
-            outcome.put(
-                HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=timeout)
-            )
-        except BaseException as error:  # noqa: BLE001  (handed to the thread that waits)
-            outcome.put(error)
-
+    counted, seconds = traffic or Traffic(), min(within, constants.HF_HUB_ETAG_TIMEOUT)
     with explained(repo, revision):
-        threading.Thread(target=ask, daemon=True).start()
-        try:
-            answer = outcome.get(timeout=within)
-        except queue.Empty:
-            raise TimeoutError from None
-        if isinstance(answer, BaseException):
-            raise answer
-        if not isinstance(answer.sha, str) or not COMMIT.fullmatch(answer.sha):
+        url = listing_url(repo, revision)
+        text = bounded(lambda: read_whole(url, MAX_LISTING_BYTES, counted, seconds=seconds), within)
+        answer = json.loads(text)
+        if not isinstance(answer, dict) or not isinstance(answer.get("siblings"), list):
+            raise ValueError("the answer lists no files")
+        commit = answer.get("sha")
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
             raise ValueError("the answer names no commit")
-        files = [_remote_file(sibling) for sibling in answer.siblings or []]
-        return Listing(repo, revision, answer.sha, {f.name: f for f in files if f is not None})
+        files = [_remote_file(sibling) for sibling in answer["siblings"]]
+        return Listing(repo, revision, commit, {f.name: f for f in files if f is not None})
 
 
 def download(
@@ -189,33 +178,42 @@ def _needed(listing: Listing, local_dir: Path | None) -> list[str]:
     if WEIGHTS in listing.files:
         return [*names, WEIGHTS]
     if INDEX not in listing.files:
-        others = [
-            name for name in listing.files if name.endswith((".safetensors", ".bin", ".gguf"))
-        ]
-        what = f"it has {others[0][:80]}" if others else "it has no weights at all"
-        raise InvalidModelError(
-            f"{listing.repo}: neither {WEIGHTS} nor {INDEX} is there ({what})",
-            hint="look for a version of the model in safetensors format",
-        )
-    shards = sorted(set(read_index(fetch(listing, listing.files[INDEX], local_dir)).values()))
+        raise no_weights(listing)
+    weight_map = read_index(fetch(listing, listing.files[INDEX], local_dir))
+    return [*names, INDEX, *listed_shards(listing, weight_map)]
+
+
+def no_weights(listing: Listing) -> InvalidModelError:
+    """That the model has no file of weights which llmcli reads, and what it has instead."""
+    others = [name for name in listing.files if name.endswith((".safetensors", ".bin", ".gguf"))]
+    what = f"it has {others[0][:80]}" if others else "it has no weights at all"
+    return InvalidModelError(
+        f"{listing.repo}: neither {WEIGHTS} nor {INDEX} is there ({what})",
+        hint="look for a version of the model in safetensors format",
+    )
+
+
+def listed_shards(listing: Listing, weight_map: Mapping[str, str]) -> list[str]:
+    """The shards that an index names. Raises InvalidModelError where one is not on the hub."""
+    shards = sorted(set(weight_map.values()))
     for shard in shards:
         if shard not in listing.files:
             raise InvalidModelError(f"{listing.repo}: {INDEX} lists {shard}, which is not there")
-    return [*names, INDEX, *shards]
+    return shards
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
 
 
-def _remote_file(sibling: Any) -> RemoteFile | None:
+def _remote_file(sibling: dict[str, Any]) -> RemoteFile | None:
     """One entry of the hub's answer; None if its name is no plain relative path."""
-    name = sibling.rfilename
+    name = sibling["rfilename"]
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or re.search(r"^/|[\\:\x00-\x1f]", name):
         return None
-    size = sibling.lfs.size if sibling.lfs else sibling.size
-    sha256 = sibling.lfs.sha256 if sibling.lfs else None
+    large = sibling.get("lfs") or {}
+    size, sha256 = large.get("size", sibling.get("size")), large.get("sha256")
     if type(size) is not int or size < 0:
         raise ValueError(f"the answer gives no size for {name[:80]}")
     if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):

@@ -106,7 +106,7 @@ def _explain_failure(error: BaseException, repo: str, host: str) -> ModelNotFoun
             f"{repo}: {host} cannot be reached: {_first_line(error)}",
             hint="check the network, or use a model that `llmcli models` lists",
         )
-    if kind in ("ReadError", "WriteError", "RemoteProtocolError"):
+    if kind in ("ReadError", "WriteError", "RemoteProtocolError", "CutError"):
         return ModelNotFoundError(f"{repo}: the connection to {host} was cut", hint=again)
     if isinstance(error, OSError) and "Consistency check" in str(error):
         return ModelNotFoundError(

@@ -31,11 +31,15 @@ def read_json_object(path: Path, *, limit_bytes: int = 16 * MIB) -> dict[str, An
 
 def read_optional_json_object(path: Path, *, limit_bytes: int = 16 * MIB) -> dict[str, Any] | None:
     """As `read_json_object`, but None when the file is missing."""
-    text = read_optional_text(path, limit_bytes=limit_bytes)
-    if text is None:
-        return None
+    data = read_optional_bytes(path, limit_bytes=limit_bytes)
+    return None if data is None else parse_json_object(data, path)
+
+
+def parse_json_object(data: bytes, path: Path) -> dict[str, Any]:
+    """The JSON object that a file's content is, wherever it came from. Raises as
+    `read_json_object`."""
     try:
-        value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+        value = json.loads(_decoded(data, path), parse_constant=_refuse_number, parse_float=_finite)
     except RecursionError:
         raise InvalidModelError(f"{path}: nested too deeply") from None
     except ValueError as error:
@@ -49,8 +53,10 @@ def read_optional_json_object(path: Path, *, limit_bytes: int = 16 * MIB) -> dic
 def read_optional_text(path: Path, *, limit_bytes: int = 16 * MIB) -> str | None:
     """The UTF-8 text in `path`, line ends as they are; None when the file is missing."""
     data = read_optional_bytes(path, limit_bytes=limit_bytes)
-    if data is None:
-        return None
+    return None if data is None else _decoded(data, path)
+
+
+def _decoded(data: bytes, path: Path) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

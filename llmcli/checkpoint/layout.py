@@ -74,13 +74,6 @@ class Expected:
         packed = self.kind in ("qweight", "codes")
         return (self.packing.rows, self.packing.columns) if packed else None
 
-    def resident_bytes(self, itemsize: int) -> int:
-        """Bytes of memory that it takes once loaded; `itemsize`: bytes of an activation."""
-        if self.packing is None:
-            return math.prod(self.shape) * itemsize
-        kinds = self.packing.shapes() if self.kind is None else (self.kind,)
-        return sum(self.packing.resident_bytes(kind, itemsize) for kind in kinds)
-
 
 def expected_tensors(
     family: Family,

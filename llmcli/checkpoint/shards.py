@@ -66,10 +66,12 @@ def index_text(shards: Mapping[str, Sequence[Entry]]) -> str:
 class ShardWriter:
     """One file: its header is written at once, the numbers as they come."""
 
-    def __init__(self, file: BinaryIO, entries: Sequence[Entry]) -> None:
+    def __init__(
+        self, file: BinaryIO, entries: Sequence[Entry], metadata: Mapping[str, str] | None = None
+    ) -> None:
         self._file = file
         self._places: dict[str, int] = {}
-        header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+        header: dict[str, object] = {"__metadata__": {"format": "pt", **(metadata or {})}}
         end = 0
         # The widest numbers first, as the safetensors library has it: each starts on a multiple
         # of its own width.
@@ -91,11 +93,12 @@ class ShardWriter:
         """The next bytes of a tensor."""
         if isinstance(part, Tensor):
             part = part.contiguous()  # held, while its memory is read
-            data: bytes | ctypes.Array[ctypes.c_char] = (ctypes.c_char * part.nbytes).from_address(
-                part.data_ptr()
-            )
-        else:
-            data = part
+        data = part if isinstance(part, bytes) else memory_of(part)
         self._file.seek(self._places[name])
         self._file.write(data)
         self._places[name] += len(data)
+
+
+def memory_of(tensor: Tensor) -> ctypes.Array[ctypes.c_char]:
+    """The memory of a contiguous tensor on the CPU, which must outlive what is returned."""
+    return (ctypes.c_char * tensor.nbytes).from_address(tensor.data_ptr())

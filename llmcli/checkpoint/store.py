@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from llmcli.checkpoint import hub, hub_cache
 from llmcli.errors import InvalidModelError, ModelNotFoundError, UsageError
@@ -20,6 +20,8 @@ DEMO = "demo"
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 # What a start without MODEL may lose on a network that does not answer.
 DEFAULT_MODEL_SECONDS = 4.5
+
+T = TypeVar("T")
 
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _HUB_NAME = re.compile(rf"({_PART}/{_PART})(?:@(.+))?")
@@ -51,18 +53,38 @@ def resolve(
     None means $LLMCLI_MODEL, else SmolLM2-135M-Instruct, else the demo, said in one `notice`.
     Raises ModelNotFoundError, InvalidModelError or UsageError.
     """
+
+    def fetch(repo: str, revision: str, within: float) -> Source:
+        done = hub.download(hub.list_files(repo, revision, within=within), progress=progress)
+        return Source("hub", repo, done.folder, done.commit)
+
+    return find(name, fetch, revision=revision, offline=offline, notice=notice)
+
+
+def find(
+    name: str | None,
+    fetch: Callable[[str, str, float], T],
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+    needed: Callable[[Path], list[str]] = hub_cache.lacking,
+    notice: Callable[[str], None] | None = None,
+) -> Source | T:
+    """As `resolve`, but what is not on this disk is what `fetch` makes of it: of a model, a
+    revision, and how many seconds the hub may take to answer. `needed` names what a folder in the
+    cache lacks to be used as it is."""
     name = name or os.environ.get("LLMCLI_MODEL") or None
     if name is None:
         if revision is not None:
             raise UsageError("--revision needs a MODEL that it is a revision of")
-        return _default(offline, progress, notice)
+        return _default(fetch, offline, needed, notice)
     local = _local(name)
     if local is not None:
         if revision is not None:
             raise UsageError(f"--revision is for models on the hub, and {name} is on this disk")
         return local
     repo, revision = parse_hub_name(name, revision)
-    return _from_hub(repo, revision, offline, progress)
+    return _from_hub(repo, revision, fetch, offline, needed)
 
 
 def parse_hub_name(name: str, revision: str | None = None) -> tuple[str, str]:
@@ -103,11 +125,17 @@ def _local(name: str) -> Source | None:
     raise InvalidModelError(f"{path}: neither a folder nor a .safetensors file", hint=hint)
 
 
-def _from_hub(repo: str, revision: str, offline: bool, progress: hub.Progress | None) -> Source:
+def _from_hub(
+    repo: str,
+    revision: str,
+    fetch: Callable[[str, str, float], T],
+    offline: bool,
+    needed: Callable[[Path], list[str]],
+) -> Source | T:
     from huggingface_hub import constants
 
     cached = hub_cache.find_snapshot(repo, revision)
-    missing = hub_cache.lacking(cached.folder) if cached is not None else []
+    missing = needed(cached.folder) if cached is not None else []
     if cached is not None and not missing:
         return Source("hub", repo, cached.folder, cached.commit)
     if offline or constants.HF_HUB_OFFLINE:
@@ -120,24 +148,24 @@ def _from_hub(repo: str, revision: str, offline: bool, progress: hub.Progress | 
             f"{repo}{at} {what}, and this run is offline",
             hint=f"`llmcli models` lists what is there; online, `llmcli download {repo}` gets it",
         )
-    done = hub.download(hub.list_files(repo, revision), progress=progress)
-    return Source("hub", repo, done.folder, done.commit)
+    return fetch(repo, revision, hub.ANSWER_SECONDS)
 
 
 def _default(
-    offline: bool, progress: hub.Progress | None, notice: Callable[[str], None] | None
-) -> Source:
+    fetch: Callable[[str, str, float], T],
+    offline: bool,
+    needed: Callable[[Path], list[str]],
+    notice: Callable[[str], None] | None,
+) -> Source | T:
     from huggingface_hub import constants
 
     cached = hub_cache.find_snapshot(DEFAULT_MODEL, "main")
-    if cached is not None and not hub_cache.lacking(cached.folder):
+    if cached is not None and not needed(cached.folder):
         return Source("hub", DEFAULT_MODEL, cached.folder, cached.commit)
     try:
         if offline or constants.HF_HUB_OFFLINE:
             raise ModelNotFoundError(f"{DEFAULT_MODEL} is not in the cache and this run is offline")
-        listing = hub.list_files(DEFAULT_MODEL, "main", within=DEFAULT_MODEL_SECONDS)
-        done = hub.download(listing, progress=progress)
-        return Source("hub", DEFAULT_MODEL, done.folder, done.commit)
+        return fetch(DEFAULT_MODEL, "main", DEFAULT_MODEL_SECONDS)
     except ModelNotFoundError as error:
         if notice is not None:
             notice(

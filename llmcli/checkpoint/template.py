@@ -34,11 +34,16 @@ class ConversationRefusedError(InvalidModelError):
 
 
 class ChatTemplate:
-    """Renders conversations, as `apply_chat_template` of the reference library does."""
+    """Renders conversations, as `apply_chat_template` of the reference library does.
+
+    `examples` are questions and answers that it puts before every conversation, after its system
+    prompt.
+    """
 
     def __init__(self, source: str, origin: str, tokenizer: Tokenizer) -> None:
         """`origin` says in messages where `source` was found. Raises InvalidModelError."""
-        self._origin, self._tokenizer = origin, tokenizer
+        self.source, self._origin, self._tokenizer = source, origin, tokenizer
+        self.examples: Sequence[Message] = ()
         self._process = RenderProcess(source)
         self.literals = self._reply(self._process.loaded)
         """All text that the template writes by itself, its parts joined by NUL."""
@@ -82,17 +87,7 @@ class ChatTemplate:
         Raises InvalidModelError with the template's own message if it fails, is refused, or takes
         too much time or memory.
         """
-        conversation = [_normalised(message) for message in messages]
-        variables = {
-            **self._tokenizer.special_tokens,
-            "messages": conversation,
-            "tools": None,
-            "documents": None,
-            "add_generation_prompt": add_generation_prompt,
-            **self._switched(),
-            **kwargs,
-        }
-        return self._reply(self._process.render(variables, datetime.now()))
+        return self._render(self._after_examples(messages), add_generation_prompt, kwargs)
 
     def encode(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True, **kwargs: Any
@@ -106,11 +101,9 @@ class ChatTemplate:
         special, control = self._control_patterns()
         marked = [
             _mark(message, special if message.get("role") == "assistant" else control)
-            for message in messages
+            for message in self._after_examples(messages)
         ]
-        rendered = self.render(
-            marked, add_generation_prompt=add_generation_prompt, **_mark(kwargs, control)
-        )
+        rendered = self._render(marked, add_generation_prompt, _mark(kwargs, control))
         # [text, spelling, text, spelling, ..., text]; the template may have cut a text between the
         # marks, so that a lone mark is left, with None for the spelling.
         first, *rest = re.split(f"{_OPEN}({control.pattern}){_CLOSE}|[{_OPEN}{_CLOSE}]", rendered)
@@ -123,6 +116,27 @@ class ChatTemplate:
     def close(self) -> None:
         """End the rendering process; it ends by itself, too, when this object is forgotten."""
         self._process.close()
+
+    def _after_examples(self, messages: Sequence[Message]) -> list[Message]:
+        n_system = int(bool(messages) and messages[0].get("role") == "system")
+        return [*messages[:n_system], *self.examples, *messages[n_system:]]
+
+    def _render(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool,
+        kwargs: Mapping[str, Any],
+    ) -> str:
+        variables = {
+            **self._tokenizer.special_tokens,
+            "messages": [_normalised(message) for message in messages],
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **self._switched(),
+            **kwargs,
+        }
+        return self._reply(self._process.render(variables, datetime.now()))
 
     def _switched(self) -> dict[str, bool]:
         if self.thinking_switch is None or self.think is None:

@@ -6,27 +6,65 @@ It knows nothing of what the commands do; each registers itself from its own mod
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from importlib import import_module
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from llmcli.cli import bench, chat, download, generate, inspect, models, quantize, tokenize
-from llmcli.cli.interrupts import INTERRUPTED
+from llmcli.cli.config_file import read_config
+from llmcli.cli.conversion import converted_where_needed
+from llmcli.cli.interrupts import ending_in_order, exit_code
 from llmcli.cli.output import Output, set_up_streams
 from llmcli.engine import torch_import
 from llmcli.errors import LlmcliError, OutOfMemoryError
 
-app = typer.Typer(
-    name="llmcli",
-    help="Talk to a local language model, see what is in its files, and measure it.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+# In the order of the help; each is a module beside this one.
+COMMANDS = (
+    "chat",
+    "sessions",
+    "generate",
+    "inspect",
+    "bench",
+    "quantize",
+    "download",
+    "models",
+    "tokenize",
 )
-for module in (chat, generate, inspect, bench, quantize, download, models, tokenize):
-    module.register(app)
+
+
+class Root(TyperGroup):
+    """All commands together."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return converted_where_needed(super().get_params(ctx))
+
+
+def build(arguments: list[str]) -> typer.Typer:
+    """The app, with the one command that `arguments` begin with, or, where they begin with none,
+    with all of them: for the help, for shells that complete a line, and for mistakes."""
+    app = typer.Typer(
+        name="llmcli",
+        cls=Root,
+        help="Talk to a local language model, see what is in its files, and measure it.",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    alone = bool(arguments) and arguments[0] in COMMANDS
+    for name in arguments[:1] if alone else COMMANDS:
+        import_module(f"llmcli.cli.{name}").register(app)
+    return app
+
+
+def every_command() -> TyperGroup:
+    """All of them, for files that name the options of any."""
+    group = typer.main.get_command(build([]))
+    assert isinstance(group, TyperGroup)
+    return group
 
 
 def _version(asked: bool) -> None:
@@ -37,13 +75,14 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
     ),
 ) -> None:
     """Talk to a local language model, see what is in its files, and measure it."""
+    context.default_map = {**read_config(every_command)}
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -72,7 +111,8 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments or os.environ.get("LLMCLI_DEBUG", "0") not in ("", "0")
     output = Output()
     try:
-        code = app(args=arguments, prog_name="llmcli", standalone_mode=False)
+        with ending_in_order():
+            code = build(arguments)(args=arguments, prog_name="llmcli", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except LlmcliError as error:
@@ -85,7 +125,7 @@ def run(arguments: list[str]) -> int:
             output.error(message, "llmcli --help lists commands and options")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return exit_code()
     except (BrokenPipeError, SystemExit):  # Rich and Typer make SystemExit(1) of a broken pipe
         _silence_stdout()
         return 0

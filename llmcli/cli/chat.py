@@ -3,6 +3,7 @@
 It knows the options and how a chat begins and ends; a turn is `cli.turns`, a key `message_reader`.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +13,11 @@ import typer
 from llmcli.cli.answer_options import AnswerFlags, grammar_of
 from llmcli.cli.context_options import ContextFlags
 from llmcli.cli.given_text import piped_text, read_file, stdin_is_terminal
-from llmcli.cli.groups import sources, with_groups
-from llmcli.cli.interrupts import INTERRUPTED
+from llmcli.cli.groups import CONFIG_FILE, FLAG, VARIABLE, sources, with_groups
+from llmcli.cli.interrupts import exit_code, presses, uninterrupted
 from llmcli.cli.loading import LoadFlags, find, load
+from llmcli.cli.looks import LookFlags, Looks, show_legend
+from llmcli.cli.message_reader import InputFlags
 from llmcli.cli.options import (
     COMMAND,
     ChatTemplateFile,
@@ -26,10 +29,14 @@ from llmcli.cli.options import (
     ShowTimings,
 )
 from llmcli.cli.output import Output
+from llmcli.cli.profile import Profile, ProfileOption, profile_of
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SamplingSettings
+from llmcli.cli.session_keeper import SessionKeeper
+from llmcli.cli.session_options import SessionFlags
 from llmcli.cli.timings_text import timings_wanted
 from llmcli.cli.turns import Turns
+from llmcli.engine.saved_session import SavedSession
 from llmcli.errors import LlmcliError, PromptError, UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +55,13 @@ Prompt = Annotated[
 ]
 System = Annotated[
     str | None,
-    typer.Option("--system", "-s", metavar="TEXT", show_default=False, help="The system prompt."),
+    typer.Option(
+        "--system",
+        "-s",
+        metavar="TEXT|@NAME",
+        show_default=False,
+        help="The system prompt, or the name of one in the profile.",
+    ),
 ]
 SystemFile = Annotated[
     Path | None,
@@ -58,9 +71,6 @@ SystemFile = Annotated[
         show_default=False,
         help="The system prompt, from a file.",
     ),
-]
-NoHistory = Annotated[
-    bool, typer.Option("--no-history", help="Neither read nor write the file of past prompts.")
 ]
 
 
@@ -78,12 +88,15 @@ def chat(
     chat_template_file: ChatTemplateFile = None,
     no_cache: NoCache = False,
     show_timings: ShowTimings = None,
-    no_history: NoHistory = False,
+    profile: ProfileOption = None,
     *,
     place: LoadFlags,
     overflow: ContextFlags,
     sampling: SamplingFlags,
+    look: LookFlags,
+    typing: InputFlags,
     answer: AnswerFlags,
+    sessions: SessionFlags,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -91,7 +104,8 @@ def chat(
     """Talk to a model. Answers appear as they are made; each turn computes only what is new.
 
     With `-p`, or with text piped in: one turn, then leave. `/help` in a chat lists its commands;
-    Ctrl+C stops an answer and keeps what was said, Ctrl+D leaves.
+    Ctrl+C stops an answer and keeps what was said, Ctrl+D leaves. A conversation is kept as it
+    goes, and `--continue` goes on with it.
 
     Examples:
 
@@ -101,12 +115,23 @@ def chat(
     - `git diff | llmcli chat demo -p 'Explain this change.'`
     - `llmcli chat demo -p 'Hello' --json`
     - `llmcli chat demo -p 'Name a city.' --json-schema '{"type": "string"}'`
+    - `llmcli chat --continue`
+    - `llmcli chat --profile tutor.yaml -s @strict`
     """
-    output = Output(json=json, quiet=quiet)
-    system = _system_prompt(system, system_prompt_file)
-    checked = find(model, place, output, template_file=chat_template_file)
+    output, given, chosen = Output(json=json, quiet=quiet), sources(context), profile_of(context)
+    looks = Looks.of(look, output)
+    keeper = SessionKeeper.of(sessions, output, keeps=not typing.no_history)
+    saved = keeper.opened or SavedSession()
+    system = _system_prompt(system, system_prompt_file, given, chosen, saved)
+    if saved.model is not None and given.get("model") in (None, VARIABLE, CONFIG_FILE):
+        model = saved.model
+    examples = chosen.examples or saved.examples
+    checked = find(model, place, output, template_file=chat_template_file, examples=examples)
+    if look.think is not None:
+        _let_think(checked, look.think, output)
     question = _question(prompt)
-    settings = SamplingSettings.of(sampling, sources(context), checked)
+    keeper.keeps &= question is None or keeper.opened is not None  # one turn alone is no chat
+    settings = SamplingSettings.of(sampling, given, checked)
     _check(checked, place, system, question)
     grammar = grammar_of(answer, checked, output)
 
@@ -120,29 +145,48 @@ def chat(
     from llmcli.engine.conversation import Conversation
 
     turns = Turns(
-        Conversation(
-            loaded,
-            system=system,
-            use_cache=not no_cache,
-            on_overflow=overflow.on_overflow,
-        ),
+        Conversation(loaded, use_cache=not no_cache, on_overflow=overflow.on_overflow),
         settings,
         output,
         show_timings=timings_wanted(show_timings, output),
+        looks=looks,
         load=other,
+        keeper=keeper,
+        profile=chosen,
     )
     turns.grammar, turns.n_candidates = grammar, answer.logprobs
     del loaded  # /model may put another one in its place
-    if question is None:
-        _converse(turns, keep_history=not no_history)
-    elif turns.take(question) == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+    turns.resume(system)
+    show_legend(looks, output)
+    try:
+        if question is None:
+            _converse(turns, typing)
+        elif turns.take(question) == "interrupted":
+            raise typer.Exit(exit_code())
+    finally:
+        turns.leave()
 
 
-def _system_prompt(text: str | None, file: Path | None) -> str | None:
-    if text is not None and file is not None:
-        raise UsageError("--system and --system-prompt-file both give the system prompt")
-    return text if file is None else read_file(file).strip()
+def _system_prompt(
+    text: str | None,
+    file: Path | None,
+    given: Mapping[str, str],
+    profile: Profile,
+    saved: SavedSession,
+) -> str | None:
+    """The one that is given nearest: by a flag, a variable, the profile, the session, the config
+    file; the profile's style is part of it, and so of the session's."""
+    found = {"profile": profile.system}
+    if file is not None:
+        found[given["system_prompt_file"]] = read_file(file).strip()
+    if text is not None:
+        if given["system"] in found:
+            raise UsageError("--system and --system-prompt-file both give the system prompt")
+        found[given["system"]] = text
+    for source in (FLAG, VARIABLE, "profile"):
+        if found.get(source) is not None:
+            return profile.system_prompt(found[source])
+    return saved.system if saved.messages else profile.system_prompt(found.get(CONFIG_FILE))
 
 
 def _question(prompt: str | None) -> str | None:
@@ -154,6 +198,15 @@ def _question(prompt: str | None) -> str | None:
     if not question.strip():
         raise PromptError("there is nothing to ask: the prompt is empty")
     return question
+
+
+def _let_think(checked: "CheckedFolder", think: bool, output: Output) -> None:
+    from llmcli.cli.slash_thinking import no_switch
+
+    if (refusal := no_switch(checked.template)) is not None:
+        output.notice(f"{'--think' if think else '--no-think'} changes nothing: {refusal}")
+    elif checked.template is not None:
+        checked.template.think = think
 
 
 def _check(
@@ -170,7 +223,7 @@ def _check(
         check_prompt(template.encode(messages), room)
 
 
-def _converse(turns: Turns, *, keep_history: bool) -> None:
+def _converse(turns: Turns, typing: InputFlags) -> None:
     """Question and answer until Ctrl+D. No error ends it, and none loses a turn."""
     from llmcli.cli.message_reader import message_reader
     from llmcli.cli.slash import answer
@@ -178,13 +231,18 @@ def _converse(turns: Turns, *, keep_history: bool) -> None:
     output = turns.output
     turns.introduce()
     output.notice("/help lists the commands; Ctrl+C stops an answer, Ctrl+D leaves.")
-    turns.reader = reader = message_reader(output, keep_history=keep_history)
-    while True:
-        try:
-            text = reader.read()
-            if text is None or (text and not answer(turns, text)):
-                return
-        except LlmcliError as error:
-            output.error(str(error), error.hint)
-        except KeyboardInterrupt:
-            continue
+    turns.reader = reader = message_reader(turns, typing)
+    with uninterrupted():
+        while presses.exit_code is None:
+            try:
+                text = reader.read()
+                presses.forget()
+                if text is None or (text and not answer(turns, text)):
+                    break
+                turns.save()
+            except LlmcliError as error:
+                output.error(str(error), error.hint)
+            except KeyboardInterrupt:
+                continue
+    if presses.exit_code is not None:
+        raise typer.Exit(presses.exit_code)

@@ -12,7 +12,7 @@ from llmcli.cli.answer_options import AnswerFlags, grammar_of
 from llmcli.cli.answer_text import tell
 from llmcli.cli.given_text import piped_text, read_file
 from llmcli.cli.groups import sources, with_groups
-from llmcli.cli.interrupts import INTERRUPTED
+from llmcli.cli.interrupts import exit_code
 from llmcli.cli.loading import LoadFlags, find, load
 from llmcli.cli.options import (
     COMMAND,
@@ -25,6 +25,7 @@ from llmcli.cli.options import (
     ShowTimings,
 )
 from llmcli.cli.output import Output
+from llmcli.cli.profile import ProfileOption, profile_of
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SamplingSettings
 from llmcli.cli.streaming import GenerateSummary, stream, summarize
@@ -69,6 +70,7 @@ def generate(
     chat_template_file: ChatTemplateFile = None,
     no_cache: NoCache = False,
     show_timings: ShowTimings = None,
+    profile: ProfileOption = None,
     *,
     place: LoadFlags,
     sampling: SamplingFlags,
@@ -79,7 +81,8 @@ def generate(
 ) -> None:
     """Continue a text as it stands, to the last space and line break.
 
-    An empty text begins a new one, where the model has a token for that.
+    An empty text begins a new one, where the model has a token for that. With `--chat` the prompts
+    and examples of a `--profile` stand before the text.
 
     Examples:
 
@@ -89,10 +92,10 @@ def generate(
     - `llmcli generate demo --chat -p 'What is a token?' --json`
     """
     output = Output(json=json, quiet=quiet)
-    text = _text(prompt, file)
-    checked = find(model, place, output, template_file=chat_template_file)
+    text, chosen = _text(prompt, file), profile_of(context)
+    checked = find(model, place, output, template_file=chat_template_file, examples=chosen.examples)
     settings = SamplingSettings.of(sampling, sources(context), checked)
-    ids = _ids(checked, place, text, chat=chat)
+    ids = _ids(checked, place, text, chat=chat, system=chosen.system_prompt(chosen.system))
     grammar = grammar_of(answer, checked, output)
 
     loaded = load(checked, place, output)
@@ -119,7 +122,7 @@ def generate(
         used = len(ids) + len(generation.token_ids)
         show_footer(output, generation.timings(), used, loaded.context)
     if generation.finish_reason == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(exit_code())
 
 
 def _text(prompt: str | None, file: Path | None) -> str:
@@ -133,14 +136,17 @@ def _text(prompt: str | None, file: Path | None) -> str:
     return text
 
 
-def _ids(checked: "CheckedFolder", place: LoadFlags, text: str, *, chat: bool) -> list[int]:
+def _ids(
+    checked: "CheckedFolder", place: LoadFlags, text: str, *, chat: bool, system: str | None
+) -> list[int]:
     """The prompt. Raises what can be known before the weights are read: that takes its time."""
     from llmcli.engine.limits import check_prompt, context_size, need_template
 
     room = context_size(checked.description.config, place.ctx_size)
     if chat:
         template = need_template(checked.name, checked.template)
-        ids = template.encode([{"role": "user", "content": text}])
+        messages = [{"role": "system", "content": system}] if system else []
+        ids = template.encode([*messages, {"role": "user", "content": text}])
     else:
         ids = checked.tokenizer.encode_prompt(text)
         bos = checked.tokenizer.bos_id

@@ -1,17 +1,20 @@
-"""Options in groups: a dataclass whose fields are options stands as one parameter of a command.
+"""Options in groups: a dataclass whose fields are options stands as one parameter of a command;
+and where the value of each option came from.
 
 It knows nothing of the options themselves.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import typer
 
-SOURCES = {"COMMANDLINE": "flag", "ENVIRONMENT": "variable"}
+FLAG, VARIABLE, CONFIG_FILE = "flag", "variable", "config file"
+_SOURCES = {"COMMANDLINE": FLAG, "ENVIRONMENT": VARIABLE, "DEFAULT_MAP": CONFIG_FILE}
+_PROFILE = "llmcli.profile"  # in a context's `meta`: option -> `profile NAME`
 
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
@@ -43,10 +46,21 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def sources(context: typer.Context) -> dict[str, str]:
-    """Where each option that was given came from: `flag` or `variable`."""
-    found = {}
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name in SOURCES:
-            found[name] = SOURCES[source.name]
-    return found
+    """Where each option that was given came from: flag, variable, profile NAME or config file."""
+    found = ((name, source_of(context, name)) for name in context.params)
+    return {name: source for name, source in found if source is not None}
+
+
+def source_of(context: typer.Context, option: str) -> str | None:
+    """The same for one option; None where it was not given."""
+    kind = context.get_parameter_source(option)
+    source = _SOURCES.get(kind.name) if kind is not None else None
+    if source == CONFIG_FILE:
+        return str(context.meta.get(_PROFILE, {}).get(option, CONFIG_FILE))
+    return source
+
+
+def use_profile(context: typer.Context, name: str, options: Mapping[str, Any]) -> None:
+    """Options that were not given take these values, before those of the config file."""
+    context.default_map = {**(context.default_map or {}), **options}
+    context.meta[_PROFILE] = dict.fromkeys(options, f"profile {name}")

@@ -1,44 +1,66 @@
-"""`llmcli inspect`: the tensors of a model, folded, and its parameters by component.
+"""`llmcli inspect`: the tensors of a model, its parameters, memory, modules and forward pass.
 
-It knows the options and the looks; what is shown comes from `views.inspection`.
+It knows the options and which look they ask for; the figures come from `views.inspection`, each
+look from a module of its own.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from itertools import groupby
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from llmcli.cli.find_model import find_model
 from llmcli.cli.options import COMMAND, Debug, Json, Offline, Quiet, Revision
 from llmcli.cli.output import Output
-from llmcli.cli.table import FittedTable, Joined, Row, cell, size
-from llmcli.errors import UsageError
+from llmcli.cli.table import cell, size
+from llmcli.errors import InvalidModelError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
+    from llmcli.cli.inspect_explain import Look
+    from llmcli.cli.page import Page
     from llmcli.views.inspection import Inspection
-    from llmcli.views.inventory import Group
 
-COLUMNS: Row = ("tensor", "shape", "dtype", "concept", "parameters", "bytes", "file")
-NUMBERS = (4, 5)
-BAR_WIDTH = 10
-DIFFERS = "≠"
+Form = Literal["table", "md", "csv", "json"]
+By = Literal["component", "dtype", "file"]
 
 Model = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
+        envvar="LLMCLI_MODEL",
+        show_envvar=False,
         show_default=False,
         help="demo, a folder, org/name[@revision] on the hub, or one .safetensors file. "
         "Left out: $LLMCLI_MODEL, else SmolLM2-135M-Instruct, else demo.",
     ),
 ]
+Compared = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="diff A B",
+        show_default=False,
+        help="Instead of MODEL, the word diff and two models: what differs between their files. "
+        "(A folder of that name is ./diff.)",
+    ),
+]
 Params = Annotated[
     bool, typer.Option("--params", help="Parameters by component, each count with its formula.")
+]
+MemoryOption = Annotated[
+    bool, typer.Option("--memory", help="Weights by precision, and the KV cache by context.")
+]
+FitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fit",
+        metavar="SIZE",
+        show_default=False,
+        help="With --memory: the longest context that fits into, say, 8GiB.",
+    ),
+]
+Tree = Annotated[
+    bool, typer.Option("--tree", help="The module tree, and the forward pass with its shapes.")
 ]
 Full = Annotated[bool, typer.Option("--full", help="Every tensor on its own, layers unfolded.")]
 LayerNumber = Annotated[
@@ -54,6 +76,34 @@ Filter = Annotated[
         help="Only tensors whose full name matches, like '*.q_proj.weight'.",
     ),
 ]
+ByOption = Annotated[
+    By | None,
+    typer.Option("--by", show_default=False, help="Sums instead of tensors, by what they share."),
+]
+Stats = Annotated[
+    bool, typer.Option("--stats", help="Read the weights: min, max, mean, sd, zeros, NaN of each.")
+]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Add the formulas, with this model's numbers in them.")
+]
+FormOption = Annotated[
+    Form | None,
+    typer.Option(
+        "--output",
+        "-o",
+        envvar="LLMCLI_OUTPUT",
+        show_default="table",
+        help="How to print it; json holds all looks.",
+    ),
+]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", show_default=False, help="Write it to a web page, too."),
+]
+SvgFile = Annotated[
+    Path | None,
+    typer.Option("--svg", metavar="FILE", show_default=False, help="Write it to a picture, too."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -62,10 +112,20 @@ def register(app: typer.Typer) -> None:
 
 def inspect(
     model: Model = None,
+    compared: Compared = None,
     params: Params = False,
+    memory: MemoryOption = False,
+    fit: FitOption = None,
+    tree: Tree = False,
+    by: ByOption = None,
+    stats: Stats = False,
     full: Full = False,
     layer: LayerNumber = None,
     filter: Filter = None,
+    explain: Explain = False,
+    form: FormOption = None,
+    html: HtmlFile = None,
+    svg: SvgFile = None,
     revision: Revision = None,
     offline: Offline = False,
     json: Json = False,
@@ -74,30 +134,131 @@ def inspect(
 ) -> None:
     """Show what is in a model's files: every tensor with its name, shape, dtype and role.
 
-    Only headers are read, never the weights: it takes a moment for a model of any size. Equal
-    layers are folded into one.
+    Only headers are read, never the weights: it takes a moment for a model of any size, also for
+    one on the hub, of which nothing is downloaded. Equal layers are folded into one. Other looks:
+    --params, --memory, --tree, --by, and --stats, which alone reads the weights. `inspect diff A B`
+    compares two models.
 
     Examples:
 
     - `llmcli inspect demo`
-    - `llmcli inspect demo --params`
+    - `llmcli inspect demo --params --explain`
+    - `llmcli inspect demo --memory --fit 8GiB`
+    - `llmcli inspect org/name@revision`
     - `llmcli inspect ./folder --layer 3`
     - `llmcli inspect ./folder/model.safetensors --full`
+    - `llmcli inspect demo --tree --html tree.html`
+    - `llmcli inspect demo --stats --layer 3`
+    - `llmcli inspect diff demo ./folder`
     - `llmcli inspect demo --json | python -m json.tool`
     """
+    from llmcli.checkpoint.remote import find_headers
+    from llmcli.cli import inspect_stats
+    from llmcli.cli.inspect_memory import parse_size
     from llmcli.views import inspection
 
-    if params and (full or layer is not None or filter is not None):
-        raise UsageError("--params counts the whole model: leave out --full, --layer and --filter")
-    output = Output(json=json, quiet=quiet)
-    source = find_model(model, output, revision=revision, offline=offline)
-    report = inspection.inspect(source)
+    wants_memory = memory or fit is not None
+    look = _look(params=params, memory=wants_memory, tree=tree, by=by is not None, stats=stats)
+    if look != "inventory" and full:
+        raise UsageError(f"--full lists tensors: leave it out with --{look}")
+    if look in ("params", "memory", "tree") and (layer is not None or filter is not None):
+        raise UsageError(
+            f"--{look} tells of the whole model: leave out --layer and --filter",
+            hint="they select tensors for the list, --by and --stats",
+        )
+    form = _form(form, json)
+    if explain and form not in ("table", "md"):
+        raise UsageError("--explain is a text: it goes with -o table or md")
+    if explain and stats:
+        raise UsageError("--explain tells of counts: leave it out with --stats")
+    budget = None if fit is None else parse_size(fit, "--fit")
+    output = Output(json=form == "json", quiet=quiet)
+    if model == "diff" or compared:
+        from llmcli.cli import inspect_diff
+
+        others = (full, explain, layer is not None, filter is not None, revision is not None)
+        names = inspect_diff.pair(
+            model, compared or [], alone=look == "inventory" and not any(others)
+        )
+        found = [find_headers(name, offline=offline, notice=output.notice) for name in names]
+        difference = inspect_diff.compared(found, output)
+        _deliver(difference, inspect_diff.differences(difference), form, output, html, svg)
+        return
+    source = find_headers(model, revision=revision, offline=offline, notice=output.notice)
+    local = inspect_stats.require_local(source) if stats else None
+    report = inspection.inspect(source, tree=look == "tree" or form == "json")
+    if report.source.requests:
+        output.notice(_cost(report))
     for warning in report.warnings:
         output.notice(f"warning: {cell(warning)}")
+    report = _select(report, layer, filter)
+    if by is not None:
+        from llmcli.views.subtotals import subtotals
+
+        report = dataclasses.replace(report, subtotals=subtotals(report.tensors, by))
+    if budget is not None:
+        report = _fitted(report, budget)
+    if local is not None:
+        report = inspect_stats.measured(report, local, output)
+    page = _page(report, look, full=full, explain=explain)
+    _deliver(report, page, form, output, html, svg)
+
+
+def _deliver(
+    report: object, page: "Page", form: Form, output: Output, html: Path | None, svg: Path | None
+) -> None:
+    _show(report, page, form, output)
+    if html is not None or svg is not None:
+        _write(page, html, svg, output)
+
+
+def _write(page: "Page", html: Path | None, svg: Path | None, output: Output) -> None:
+    from llmcli.cli import page_files
+
+    for path, written in ((html, page_files.html), (svg, page_files.svg)):
+        if path is not None:
+            page_files.write(path, written(page))
+            output.notice(f"written: {cell(str(path))}")
+
+
+def _look(*, params: bool, memory: bool, tree: bool, by: bool, stats: bool) -> "Look":
+    """The one that is asked for; without any, the inventory."""
+    asked: list[Look] = []
     if params:
-        output.emit(report, _parameters)
-    else:
-        output.emit(_select(report, layer, filter), _every_tensor if full else _folded)
+        asked.append("params")
+    if memory:
+        asked.append("memory")
+    if tree:
+        asked.append("tree")
+    if by:
+        asked.append("by")
+    if stats:
+        asked.append("stats")
+    if len(asked) > 1:
+        raise UsageError(
+            f"--{asked[0]} and --{asked[1]} are two looks: ask for one at a time",
+            hint="-o json holds all of them" + (", and with --stats that, too" if stats else ""),
+        )
+    return asked[0] if asked else "inventory"
+
+
+def _form(form: Form | None, json: bool) -> Form:
+    """`--json` is `-o json`."""
+    if json and form not in (None, "json"):
+        raise UsageError(f"--json and -o {form} contradict each other")
+    return "json" if json else form or "table"
+
+
+def _cost(report: "Inspection") -> str:
+    """What reading the headers over the network took."""
+    from llmcli.cli.inspect_words import counted
+
+    source = report.source
+    return (
+        f"{cell(report.model)} at {(source.commit or '')[:12]}: read headers alone, in "
+        f"{counted(source.requests, 'request')}, {size(source.bytes_read)}; the tensors stay "
+        f"there, {size(report.totals.bytes)}"
+    )
 
 
 def _select(report: "Inspection", layer: int | None, pattern: str | None) -> "Inspection":
@@ -123,210 +284,53 @@ def _select(report: "Inspection", layer: int | None, pattern: str | None) -> "In
     return dataclasses.replace(report, tensors=kept, groups=fold(kept), reused=())
 
 
-def _folded(report: "Inspection") -> "RenderableType":
-    """The tensors, equal layers folded."""
-    return _inventory(report, _narrower(report, _group_rows(report, report.groups)))
+def _fitted(report: "Inspection", budget_bytes: int) -> "Inspection":
+    from llmcli.views import memory
 
-
-def _every_tensor(report: "Inspection") -> "RenderableType":
-    """The tensors by full name; below their layer's name where a terminal is too narrow for it."""
-    from llmcli.views.inventory import fold
-
-    numbers = _file_numbers(report)
-    rows: list[Row] = [
-        (
-            cell(tensor.name),
-            _shape(tensor.shape),
-            tensor.dtype,
-            _concept(tensor.concept, tensor.heads),
-            f"{tensor.parameters:,}",
-            size(tensor.bytes),
-            numbers[tensor.file],
+    if report.kv_cache is None:
+        raise InvalidModelError(
+            f"{report.model}: no config.json of a known family tells the size of its KV cache",
+            hint="name a folder that has one, or leave out --fit: weights alone are counted",
         )
-        for tensor in report.tensors
-    ]
-    layers = groupby(report.tensors, key=lambda tensor: tensor.layer)
-    apart = [group for _, members in layers for group in fold(members)]
-    return _inventory(
-        report, _narrower(report, rows) + _narrower(report, _group_rows(report, apart))
-    )
-
-
-def _inventory(report: "Inspection", tables: list[list[Row]]) -> "RenderableType":
-    from rich.console import Group
-    from rich.text import Text
-
-    notes: list[RenderableType] = []
-    if any(row.differs for group in report.groups for row in group.tensors):
-        notes.append(Text(f"{DIFFERS} not the same in every layer"))
-    files = _file_numbers(report)
-    if len(files) > 1:
-        notes.append(Text(f"files 1-{len(files)}: {cell(min(files))} ... {cell(max(files))}"))
-    n_shown, count = len(report.tensors), _counted(report.totals.tensors, "tensor")
-    notes.append(
-        Joined(
-            [
-                count if n_shown == report.totals.tensors else f"{n_shown:,} of {count}",
-                f"{sum(tensor.parameters for tensor in report.tensors):,} values",
-                f"{sum(tensor.bytes for tensor in report.tensors):,} bytes",
-            ]
+    told = report.memory
+    if told.packed is None and all(row.held_bytes is None for row in told.weights):
+        raise InvalidModelError(
+            f"{report.model}: a model that is packed so cannot be loaded, so nothing fits",
+            hint="leave out --fit: the KV cache is told without it",
         )
-    )
-    if report.kv_cache is not None and report.attention is not None:
-        heads = _counted(report.attention.kv_heads, "KV head")
-        notes.append(
-            Text(
-                f"KV cache {size(report.kv_cache.bytes_per_token.bf16)} per token in 16 bit: "
-                f"2 × {report.layers} layers × {heads} × {report.attention.head_dim} × 2 B"
-            )
-        )
-    headings = frozenset(row[0] for rows in tables for row in rows[1:] if not row[1])
-    table = FittedTable(tables, right=NUMBERS, headings=headings)
-    return Group(_headline(report), Text(), table, Text(), *notes)
+    return dataclasses.replace(report, memory=memory.fit(report.memory, budget_bytes))
 
 
-def _group_rows(report: "Inspection", groups: "Sequence[Group]") -> list[Row]:
-    numbers = _file_numbers(report)
-    rows: list[Row] = []
-    for group in groups:
-        if group.name is not None:
-            name, each = cell(group.name), ""
-            if group.count > 1:
-                name, each = f"{name} (×{group.count})", "each layer"
-            count, n_bytes = group.parameters // group.count, group.bytes // group.count
-            rows.append((name, "", "", each, f"{count:,}", size(n_bytes), ""))
-        for row in group.tensors:
-            mark = "" if group.name is None else f"{DIFFERS} " if row.differs else "  "
-            rows.append(
-                (
-                    mark + cell(row.name),
-                    _shape(row.shape),
-                    row.dtype,
-                    _concept(row.concept, row.heads),
-                    f"{row.parameters:,}",
-                    size(row.bytes),
-                    _span([int(numbers[file]) for file in row.files]),
-                )
-            )
-    return rows
+def _page(report: "Inspection", look: "Look", *, full: bool, explain: bool) -> "Page":
+    from llmcli.cli.inspect_explain import explanation
+    from llmcli.cli.inspect_memory import memory
+    from llmcli.cli.inspect_params import parameters
+    from llmcli.cli.inspect_stats import statistics
+    from llmcli.cli.inspect_table import inventory, sums
+    from llmcli.cli.inspect_tree import tree
+    from llmcli.views.statistics import MeasuredInspection
+
+    if look == "inventory":
+        page = inventory(report, full=full)
+    elif look == "by" and report.subtotals is not None:
+        page = sums(report, report.subtotals)
+    elif isinstance(report, MeasuredInspection):
+        page = statistics(report)
+    else:
+        page = {"params": parameters, "memory": memory, "tree": tree}[look](report)
+    if not explain:
+        return page
+    return dataclasses.replace(page, parts=[*page.parts, explanation(report, look)])
 
 
-def _narrower(report: "Inspection", rows: list[Row]) -> list[list[Row]]:
-    """The table with all columns, then without files, then without bytes too."""
-    tied = [
-        (cell(tensor.name), "reuses W_E", "", tensor.concept, "0", "0 B", "")
-        for tensor in report.reused
-    ]
-    widths = (7, 6, 5) if len(_file_numbers(report)) > 1 else (6, 5)
-    return [[row[:width] for row in (COLUMNS, *rows, *tied)] for width in widths]
+def _show(report: object, page: "Page", form: Form, output: Output) -> None:
+    from llmcli.cli import page as pages
 
-
-def _parameters(report: "Inspection") -> "RenderableType":
-    """Parameters by component, and the three ways to count them."""
-    from rich.console import Group
-    from rich.text import Text
-
-    totals = report.totals
-    rows: list[Row] = [("component", "formula", "parameters", "share", "")]
-    for row in report.components:
-        bar = "█" * round(row.share * BAR_WIDTH)
-        count = f"{row.parameters:,}"
-        rows.append((row.component, row.formula or "", count, _share(row.share), bar))
-    total = sum(row.parameters for row in report.components)
-    sign = "=" if total == totals.stored_parameters else "but"
-    rows.append(
-        ("sum", f"{sign} {totals.stored_parameters:,} in the headers", f"{total:,}", "100%", "")
-    )
-    values = "values" if report.quantized is None else "parameters, unpacked,"
-    counts: list[Row] = [
-        ("stored", f"{totals.stored_parameters:,}", f"all {values} in the files"),
-        ("unique", f"{totals.parameters:,}", "every parameter once"),
-    ]
-    if report.family is not None:
-        count = f"{totals.non_embedding_parameters:,}"
-        counts.append(("non-embedding", count, f"without {_token_tables(report)}"))
-    return Group(
-        _headline(report),
-        Text(),
-        FittedTable([rows, [row[:4] for row in rows]], right=(2, 3), headings=frozenset({"sum"})),
-        Text(),
-        FittedTable([[("count", "values", ""), *counts]], right=(1,)),
-        Text(),
-        Text(_why(report)),
-    )
-
-
-def _why(report: "Inspection") -> str:
-    """One line on why the three counts differ, or do not."""
-    if report.family is None:
-        return "No config.json says which values are parameters: all are counted."
-    totals = report.totals
-    stored = {row.component: row.parameters for row in report.components}
-    reasons = []
-    if report.reused:
-        reasons.append("the head is tied: it reuses W_E and stores nothing")
-    elif report.tied and stored.get("lm_head"):
-        reasons.append(f"stored holds a copy of the tied head ({stored['lm_head']:,})")
-    if stored.get("buffers"):
-        reasons.append(f"stored holds buffers ({stored['buffers']:,}), which are not parameters")
-    left_out = totals.parameters - totals.non_embedding_parameters
-    reasons.append(f"non-embedding leaves out {_token_tables(report)} ({left_out:,})")
-    return f"Why they differ: {'; '.join(reasons)}."
-
-
-def _token_tables(report: "Inspection") -> str:
-    tables = ["W_E"]
-    if any(row.component == "positions" for row in report.components):
-        tables.append("W_pos")
-    if not report.tied:
-        tables.append("W_unembed")
-    return " and ".join(tables)
-
-
-def _headline(report: "Inspection") -> Joined:
-    totals = report.totals
-    facts = [f"{cell(report.model)}: {report.family or 'family unknown'}"]
-    facts.append(_counted(totals.parameters, "parameter"))
-    if report.quantized is not None:
-        facts.append(report.quantized)
-    facts += [report.dtype or "no tensors", size(totals.bytes)]
-    attention = report.attention
-    if attention is not None:
-        heads = _counted(attention.query_heads, "query head")
-        if attention.sharing == 1:
-            facts.append(f"{attention.kind}, {heads}, a KV head each")
-        else:
-            shared = _counted(attention.kv_heads, "KV head")
-            facts.append(f"{attention.kind}, {heads} share {shared} ({attention.sharing}:1)")
-        facts += [f"context {report.context:,}", f"vocabulary {report.vocab_size:,}"]
-        facts.append("tied head" if report.tied else "untied head")
-    return Joined(facts, "bold")
-
-
-def _file_numbers(report: "Inspection") -> dict[str, str]:
-    """File name -> its number in the table, where whole names would not fit."""
-    names = sorted({tensor.file for tensor in report.tensors})
-    return {name: str(number) for number, name in enumerate(names, 1)}
-
-
-def _span(numbers: Sequence[int]) -> str:
-    """`3`, `1-4`, or `1,3` where numbers in between are missing."""
-    if len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
-        return f"{numbers[0]}-{numbers[-1]}"
-    return ",".join(map(str, numbers))
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape)) or "scalar"
-
-
-def _concept(concept: str | None, heads: tuple[int, int] | None) -> str:
-    return (concept or "") + (f" {heads[0]}×{heads[1]}" if heads else "")
-
-
-def _share(share: float) -> str:
-    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    if form == "md":
+        output.line(pages.markdown(page))
+    elif form == "csv":
+        output.line(pages.comma_separated(page))
+    elif form == "table" and not output.styled:
+        output.line(pages.plain(page))
+    else:
+        output.emit(report, lambda _: pages.text(page))

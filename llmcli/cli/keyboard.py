@@ -3,6 +3,7 @@
 It knows key presses, and nothing of what they do.
 """
 
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
@@ -21,3 +22,11 @@ class Keyboard(Vt100Input):
             KeyPress(Keys.ControlM, "\r") if press.key == Keys.ControlJ else press
             for press in presses
         ]
+
+    def interrupted(self) -> bool:
+        """Whether Ctrl+C was pressed right behind an Enter, before the terminal would have made a
+        signal of it. What was typed behind it waits for the next prompt."""
+        presses = get_typeahead(self) + self.read_keys()
+        places = [place for place, press in enumerate(presses) if press.key == Keys.ControlC]
+        store_typeahead(self, presses[places[-1] + 1 :] if places else presses)
+        return bool(places)

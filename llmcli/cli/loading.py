@@ -3,7 +3,7 @@
 It knows the options that say which model and where to run it, and nothing of prompts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,17 +42,25 @@ class LoadFlags:
 
 
 def find(
-    name: str | None, flags: LoadFlags, output: Output, *, template_file: Path | None = None
+    name: str | None,
+    flags: LoadFlags,
+    output: Output,
+    *,
+    template_file: Path | None = None,
+    examples: Sequence[Mapping[str, str]] = (),
 ) -> "CheckedFolder":
     """The model's folder, downloaded if need be, and checked, while torch is being imported.
 
-    `template_file` is a chat template to use instead of the folder's own.
+    `template_file` is a chat template to use instead of the folder's own; `examples` are messages
+    that stand before every conversation.
     """
     from llmcli.engine.folder import check_folder
 
     source = find_model(name, output, revision=flags.revision, offline=flags.offline)
     torch_import.begin()  # it needs no answer from the checks, nor they from it
     checked = check_folder(source, template_file).rounded_to(flags.quant)
+    if checked.template is not None:
+        checked.template.examples = examples
     if checked.unclaimed:
         first, count = checked.unclaimed[0], len(checked.unclaimed)
         what = f"{first} is" if count == 1 else f"{first} and {count - 1} more are"

@@ -6,10 +6,15 @@ It knows keys, blocks and the history file, and nothing of what a message means.
 import contextlib
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
+import typer
+
+from llmcli.cli.interrupts import interruptible, nothing, presses
 from llmcli.cli.output import Output
+from llmcli.cli.turns import Turns
 
 if TYPE_CHECKING:
     from prompt_toolkit.history import History
@@ -18,6 +23,24 @@ if TYPE_CHECKING:
 PROMPT = "> "
 CONTINUED = "  "
 BLOCK = '"""'
+MENU_LINES = 6
+
+
+def _option(*names: str, help: str, **settings: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel="Typing", **settings)
+
+
+@dataclass(frozen=True)
+class InputFlags:
+    """The options as given."""
+
+    vi: Annotated[bool, _option("--vi", help="The keys of vi, as --editing-mode vi.")] = False
+    editing_mode: Annotated[
+        Literal["emacs", "vi"], _option("--editing-mode", help="Whose keys edit the line.")
+    ] = "emacs"
+    no_history: Annotated[
+        bool, _option("--no-history", help="Keep no session, and read and write no past prompts.")
+    ] = False
 
 
 class Reader(Protocol):
@@ -28,12 +51,13 @@ class Reader(Protocol):
         stands there to be changed, where the terminal `can_prefill` it."""
 
 
-def message_reader(output: Output, *, keep_history: bool) -> Reader:
+def message_reader(turns: Turns, flags: InputFlags) -> Reader:
     """With line editing and history where the terminal can, else line by line."""
+    output = turns.output
     screen = output.stderr if output.stderr.isatty() else output.stdout
     if os.environ.get("TERM") in (None, "", "dumb") or not screen.isatty():
         return LineReader(output)
-    return EditingReader(screen.fileno(), keep_history=keep_history)
+    return EditingReader(turns, flags, screen.fileno())
 
 
 def in_open_block(text: str) -> bool:
@@ -73,7 +97,8 @@ class LineReader:
         self._stderr.write(prompt)
         self._stderr.flush()
         try:
-            line = sys.stdin.readline()
+            with interruptible():
+                line = sys.stdin.readline()
         finally:
             if not line.endswith("\n"):  # Ctrl+C and Ctrl+D leave the cursor where it was
                 self._stderr.write("\n")
@@ -85,35 +110,70 @@ class EditingReader:
 
     can_prefill = True
 
-    def __init__(self, screen: int, *, keep_history: bool) -> None:
+    def __init__(self, turns: Turns, flags: InputFlags, screen: int) -> None:
         from prompt_toolkit import PromptSession
+        from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+        from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
+        from prompt_toolkit.enums import EditingMode
+        from prompt_toolkit.filters import Condition
         from prompt_toolkit.output import create_output
 
+        from llmcli.cli.completion import ChatCompleter, is_command
         from llmcli.cli.keyboard import Keyboard
 
+        vi = flags.vi or flags.editing_mode == "vi"
+        self._keyboard = Keyboard(sys.stdin)
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
-            input=Keyboard(sys.stdin),
+            input=self._keyboard,
             output=create_output(os.fdopen(screen, "w", closefd=False)),
-            history=_history() if keep_history else None,
+            history=None if flags.no_history else _history(),
             key_bindings=_keys(),
             multiline=True,
             prompt_continuation=CONTINUED,
+            editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
+            cursor=ModalCursorShapeConfig() if vi else None,
+            auto_suggest=AutoSuggestFromHistory(),
+            completer=ChatCompleter(turns),
+            complete_while_typing=Condition(lambda: is_command(self._session.default_buffer.text)),
+            reserve_space_for_menu=MENU_LINES,
             enable_open_in_editor=True,
-            reserve_space_for_menu=0,
+            enable_suspend=True,
+            tempfile_suffix=".md",
         )
 
     def read(self, text: str = "") -> str | None:
+        presses.wake = self._wake
         try:
-            return unwrapped(self._session.prompt(default=text))
+            text = self._session.prompt(default=text, pre_run=self._leave_if_told)
+            if self._keyboard.interrupted():
+                raise KeyboardInterrupt
+            return unwrapped(text)
         except EOFError:
             return None
+        except KeyboardInterrupt:  # the key: there is no signal while the terminal is in raw mode
+            presses.note()
+            raise
+        finally:
+            presses.wake = nothing
+
+    def _wake(self) -> None:
+        """From a signal's handler: have the loop look whether to leave."""
+        loop = self._session.app.loop
+        if self._session.app.is_running and loop is not None:
+            loop.call_soon_threadsafe(self._leave_if_told)
+
+    def _leave_if_told(self) -> None:
+        app = self._session.app
+        if presses.exit_code is not None and app.future is not None and not app.future.done():
+            app.exit(exception=EOFError)
 
 
 def _keys() -> "KeyBindings":
-    """Enter submits, but not in an open block; Alt+Enter and Ctrl+J begin a new line."""
+    """Enter submits, but not in an open block; Alt+Enter and Ctrl+J begin a new line. In vi's mode
+    Escape is a key of its own, and an Enter after it is an Enter."""
     from prompt_toolkit.enums import DEFAULT_BUFFER
-    from prompt_toolkit.filters import has_focus
+    from prompt_toolkit.filters import emacs_mode, has_focus
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
     keys = KeyBindings()
@@ -124,9 +184,10 @@ def _keys() -> "KeyBindings":
         if in_open_block(event.current_buffer.text):
             event.current_buffer.insert_text("\n")
         else:
+            presses.pending = False  # one that is pressed from now on is for the answer
             event.current_buffer.validate_and_handle()
 
-    @keys.add("escape", "enter", filter=typing)
+    @keys.add("escape", "enter", filter=typing & emacs_mode)
     @keys.add("c-j", filter=typing)
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")

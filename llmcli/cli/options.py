@@ -10,18 +10,34 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from llmcli.checkpoint.quantization import Quant
+from llmcli.cli.conversion import converted_where_needed
+from llmcli.cli.groups import FLAG, VARIABLE, source_of
+from llmcli.errors import UsageError
 
 MOST_THREADS = 1024  # far more than help; some thread libraries crash on absurd numbers
 
 
 class Command(TyperCommand):
-    """A command whose help tells of the variables once, not at every option."""
+    """A command whose help tells of the variables once, not at every option; and whose errors name
+    the file that a wrong value stands in."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         for parameter in self.params:
             if isinstance(parameter, TyperOption):
                 parameter.show_envvar = False
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return converted_where_needed(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            source = source_of(ctx, error.param.name) if error.param is not None else None
+            if source in (None, FLAG, VARIABLE):
+                raise
+            raise UsageError(f"{source}: {error.format_message()}") from None
 
 
 # Passed to every `app.command(**COMMAND)`.
@@ -35,6 +51,8 @@ Model = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
+        envvar="LLMCLI_MODEL",
+        show_envvar=False,
         show_default=False,
         help="demo, a folder, or org/name[@revision] on the hub. "
         "Left out: $LLMCLI_MODEL, else SmolLM2-135M-Instruct, else demo.",

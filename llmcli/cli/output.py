@@ -56,6 +56,13 @@ class Output:
         """Whether stdout is a terminal that a person reads."""
         return self.stdout.isatty()
 
+    @property
+    def styled(self) -> bool:
+        """Whether what is drawn on stdout has styles: on a terminal, or because a variable that
+        Rich hears says so."""
+        asked = os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE") == "1"
+        return self.interactive or bool(asked)
+
     def console(self, *, stderr: bool = False) -> "Console":
         """A Rich console on one of the two streams: plain and unwrapped where it is no terminal."""
         from rich.console import Console

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from llmcli.cli.groups import CONFIG_FILE, VARIABLE
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import UsageError
@@ -24,7 +25,8 @@ SETTINGS = tuple(field.name for field in fields(SamplingFlags))
 
 @dataclass(frozen=True)
 class Setting:
-    """A value, and where it came from: flag, variable, /set, model or default."""
+    """A value, and where it came from: flag, variable, profile NAME, /set, session, config file,
+    model or default."""
 
     value: Any
     source: str
@@ -43,19 +45,21 @@ class SamplingSettings:
     ) -> None:
         """`sources` as of `groups.sources`; `model` is what generation_config.json recommends."""
         self._tokenizer, self._vocab_size = tokenizer, vocab_size
-        self._model = {name: Setting(value, "model") for name, value in model.items()}
+        self._lowest = {name: Setting(value, "model") for name, value in model.items()}
+        self._session: dict[str, Setting] = {}
         self._chosen: dict[str, Setting] = {}
         for field in fields(flags):
             value = getattr(flags, field.name)
             if value is not None and value != []:
-                value = self._from_flag(field.name, value)
-                self._chosen[field.name] = Setting(value, sources.get(field.name, "flag"))
+                source = sources.get(field.name, "flag")
+                layer = self._lowest if source == CONFIG_FILE else self._chosen
+                layer[field.name] = Setting(self._from_flag(field.name, value), source)
 
     @classmethod
     def of(
         cls, flags: SamplingFlags, sources: Mapping[str, str], checked: "CheckedFolder"
     ) -> "SamplingSettings":
-        """Flags and variables over what the model's generation_config.json recommends.
+        """The options over what the model's generation_config.json recommends.
 
         Raises UsageError for a value out of its range.
         """
@@ -70,25 +74,25 @@ class SamplingSettings:
     @property
     def stop(self) -> tuple[str, ...]:
         """Texts that end an answer."""
-        chosen = self._chosen.get("stop")
-        return () if chosen is None else chosen.value
+        given = self._given().get("stop")
+        return () if given is None else given.value
 
     @property
     def max_tokens(self) -> int | None:
         """The most tokens of an answer, if there is such a limit."""
-        chosen = self._chosen.get("max_tokens")
-        return None if chosen is None else chosen.value
+        given = self._given().get("max_tokens")
+        return None if given is None else given.value
 
     def spec(self) -> SamplingSpec:
         """What the sampler takes. Raises UsageError for a value out of its range."""
-        return _spec(self._model | self._chosen)
+        return _spec(self._given())
 
     def table(self) -> dict[str, Setting]:
         """Every setting, also those that nobody chose."""
         spec = self.spec()
         known = {field.name: getattr(spec, field.name) for field in fields(spec)}
         known |= {"stop": self.stop, "max_tokens": self.max_tokens}
-        given = self._model | self._chosen
+        given = self._given()
         return {name: given.get(name, Setting(value, "default")) for name, value in known.items()}
 
     def set(self, name: str, text: str) -> None:
@@ -99,18 +103,62 @@ class SamplingSettings:
         name = name.lstrip("-").replace("-", "_")
         if name not in SETTINGS:
             raise UsageError(f"there is no setting {name!r}{nearest(name, SETTINGS)}")
-        changed = {**self._chosen}
+        chosen, session = {**self._chosen}, {**self._session}
         if text == "default":
-            changed.pop(name, None)
+            chosen.pop(name, None)
+            session.pop(name, None)
         else:
-            changed[name] = Setting(self._read(name, text), "/set")
-        _spec(self._model | changed)
-        self._chosen = changed
+            chosen[name] = Setting(self._read(name, text), "/set")
+        _spec(self._lowest | session | chosen)
+        self._chosen, self._session = chosen, session
+
+    def chosen_here(self) -> dict[str, Any]:
+        """What was chosen for this chat, and not by variables or the config file for all of them;
+        ready for JSON, and for `restore`."""
+        found = {}
+        for name, setting in (self._session | self._chosen).items():
+            if setting.source != VARIABLE:
+                found[name] = setting.value
+        return found
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Take what `chosen_here` gave in an earlier chat in place of what `restore` took before;
+        flags, variables and the profile go over it.
+
+        Raises UsageError, and changes nothing, for what cannot be.
+        """
+        session = {}
+        for name, value in values.items():
+            if name not in SETTINGS:
+                raise UsageError(f"there is no setting {name[:40]!r}")
+            session[name] = Setting(self._from_session(name, value), "session")
+        _spec(self._lowest | session | self._chosen)
+        self._session = session
+
+    def _given(self) -> dict[str, Setting]:
+        return self._lowest | self._session | self._chosen
+
+    def _from_session(self, name: str, value: Any) -> Any:
+        if name == "stop" and isinstance(value, list):
+            if all(isinstance(text, str) for text in value):
+                return tuple(value)
+        elif name == "logit_bias" and isinstance(value, dict):
+            if all(token.isdigit() for token in value):
+                return self._biases([f"{token}={bias}" for token, bias in value.items()])
+        elif name not in ("stop", "logit_bias") and type(value) in (int, float):
+            return self._read(name, str(value))
+        raise UsageError(f"{name} cannot be that")
 
     def with_model(self, checked: "CheckedFolder") -> "SamplingSettings":
         """The same choices for another model, but for biases: its ids mean other tokens."""
         twin = SamplingSettings.of(SamplingFlags(), {}, checked)
-        twin._chosen = {name: s for name, s in self._chosen.items() if name != "logit_bias"}
+
+        def kept(layer: Mapping[str, Setting]) -> dict[str, Setting]:
+            return {name: setting for name, setting in layer.items() if name != "logit_bias"}
+
+        config = {name: s for name, s in self._lowest.items() if s.source == CONFIG_FILE}
+        twin._lowest |= kept(config)
+        twin._session, twin._chosen = kept(self._session), kept(self._chosen)
         return twin
 
     def _read(self, name: str, text: str) -> Any:

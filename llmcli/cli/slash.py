@@ -5,7 +5,14 @@ It knows the commands and their looks; turns and settings are changed through `T
 
 from typing import Any
 
-from llmcli.cli import slash_answer, slash_context, slash_grammar, slash_text
+from llmcli.cli import (
+    slash_answer,
+    slash_context,
+    slash_grammar,
+    slash_sessions,
+    slash_text,
+    slash_thinking,
+)
 from llmcli.cli.sampling_settings import nearest
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import cell
@@ -53,7 +60,7 @@ def _clear(turns: Turns, rest: str) -> bool:
 def _system(turns: Turns, rest: str) -> bool:
     conversation = turns.conversation
     if rest:
-        conversation.system = None if rest == '""' else rest
+        conversation.system = None if rest == '""' else turns.profile.system_prompt(rest)
         say(turns, "from the next turn on" if conversation.system else "no system prompt")
     else:
         say(turns, conversation.system or "no system prompt")
@@ -69,7 +76,7 @@ def _set(turns: Turns, rest: str) -> bool:
         return True
     rows = [("setting", "value", "from")]
     for name, setting in turns.settings.table().items():
-        rows.append((name, cell(_shown(setting.value)), setting.source))
+        rows.append((name, cell(_shown(setting.value)), cell(setting.source)))
     show(turns, rows)
     return True
 
@@ -89,10 +96,12 @@ COMMANDS = {
     "help": Command("help", "this list", _help),
     "exit": Command("exit, /bye, /quit", "leave; so does Ctrl+D", _exit),
     "clear": Command("clear", "forget all turns; the system prompt stays", _clear),
-    "system": Command("system [TEXT]", 'show or replace the system prompt; "" removes it', _system),
+    "system": Command(
+        "system [TEXT|@NAME]", 'show or replace the system prompt; "" removes it', _system
+    ),
     "set": Command(
         "set [NAME VALUE]",
-        "list the settings, or change one (VALUE default: not chosen)",
+        "list settings, or change one (default: not chosen)",
         _set,
     ),
     "regen": Command("regen", "answer the last question anew", _regen),
@@ -100,6 +109,8 @@ COMMANDS = {
     **slash_text.COMMANDS,
     **slash_answer.COMMANDS,
     **slash_context.COMMANDS,
+    **slash_sessions.COMMANDS,
+    **slash_thinking.COMMANDS,
     **slash_grammar.COMMANDS,
 }
 ALIASES = {"bye": "exit", "quit": "exit"}

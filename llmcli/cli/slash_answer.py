@@ -6,6 +6,7 @@ They know the looks; what is shown comes from `views.next_token` and the tokeniz
 from typing import TYPE_CHECKING
 
 from llmcli.cli.context_text import tokens
+from llmcli.cli.interrupts import interruptible
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import FittedTable, Row, cell
 from llmcli.cli.turns import Turns
@@ -94,17 +95,18 @@ def _view(turns: Turns, index: int, top: int = TOP, also: tuple[int, ...] = ()) 
     conversation = turns.conversation
     generation = conversation.need_last().generation
     before, constrained = generation.token_ids[:index], generation.constrained
-    return next_token.run(
-        conversation.model,
-        generation.prompt_of(index),
-        generation.sampling,
-        answer_ids=before,
-        held=conversation.held,
-        top=top,
-        drawn=generation.token_ids[index],
-        also=also,
-        mask=None if constrained is None else constrained.mask_after(before),
-    )
+    with interruptible():
+        return next_token.run(
+            conversation.model,
+            generation.prompt_of(index),
+            generation.sampling,
+            answer_ids=before,
+            held=conversation.held,
+            top=top,
+            drawn=generation.token_ids[index],
+            also=also,
+            mask=None if constrained is None else constrained.mask_after(before),
+        )
 
 
 def _before(turns: Turns, index: int) -> list[int]:
@@ -134,7 +136,7 @@ def _token(turns: Turns, text: str) -> int:
 COMMANDS = {
     "why": Command("why [N]", "why the answer's token N came (from 0; -1 is the last)", _why),
     "fork": Command(
-        "fork N [TOKEN]", "go on from token N with another: #2 of /why, an id, a text", _fork
+        "fork N [TOKEN]", "go on from token N with another: #2 of /why, id, text", _fork
     ),
     "tokens": Command(
         "tokens [TEXT]", "the last answer's tokens, numbered, or those of TEXT", _tokens

@@ -9,7 +9,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmcli.cli.answer_text import Constraint, constraint_of
+from llmcli.cli.answer_view import AnswerView
 from llmcli.cli.interrupts import interruptible
+from llmcli.cli.looks import PLAIN, Looks
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_settings import SamplingSettings
 from llmcli.engine.timings import Timings
@@ -17,7 +19,7 @@ from llmcli.reports import to_json, to_plain
 
 if TYPE_CHECKING:
     from llmcli.engine.budget import Budget
-    from llmcli.engine.generate import Generation
+    from llmcli.engine.generate import Generation, Step
     from llmcli.engine.ledger import Ledger
     from llmcli.engine.overflow import Drop
 
@@ -34,12 +36,21 @@ class TokenLine:
 
 
 @dataclass(frozen=True)
+class ThoughtLine(TokenLine):
+    """One token of the thinking before the answer."""
+
+    thinking: bool = True
+
+
+@dataclass(frozen=True)
 class Summary:
-    """The last JSON line of an answer. `sampling_sources` says where each setting came from."""
+    """The last JSON line of an answer: `text` is without `thought`, which came before it.
+    `sampling_sources` says where each setting came from."""
 
     type: str
     model: str
     text: str
+    thought: str
     token_ids: list[int]
     finish_reason: str
     prompt_tokens: int
@@ -48,6 +59,26 @@ class Summary:
     constraint: Constraint | None
     sampling: Mapping[str, Any]
     sampling_sources: Mapping[str, str]
+
+
+class JsonLines:
+    """One line for each token."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def show(self, step: "Step") -> None:
+        kind = ThoughtLine if step.thinking else TokenLine
+        text = step.thought + step.text
+        line = kind("token", step.token, text, step.logprob, step.index)
+        more = {"top_logprobs": step.candidates} if step.candidates else {}
+        self._output.text(to_json({**to_plain(line), **more}, indent=None) + "\n")
+
+    def rest(self, thought: str, text: str) -> None:
+        """It belongs to tokens whose lines are printed; the summary has it."""
+
+    def end(self) -> None:
+        pass
 
 
 class GenerateSummary(Summary):
@@ -64,29 +95,22 @@ class ChatSummary(Summary):
     schema: ClassVar[str] = "chat/1"
 
 
-def stream(generation: "Generation", output: Output) -> None:
+def stream(generation: "Generation", output: Output, looks: Looks = PLAIN) -> None:
     """Print every token as it is made; Ctrl+C ends the answer and keeps what was said.
 
     Text ends with a line break. On a terminal it is made safe; elsewhere it is byte for byte.
     """
+    view = JsonLines(output) if output.json else AnswerView(output, looks)
     try:
         try:
             with interruptible() as interruption:
                 for step in generation:
-                    if output.json:
-                        line = TokenLine("token", step.token, step.text, step.logprob, step.index)
-                        more = {"top_logprobs": step.candidates} if step.candidates else {}
-                        output.text(to_json({**to_plain(line), **more}, indent=None) + "\n")
-                    else:
-                        output.text(step.text)
+                    view.show(step)
                     interruption.check()
         except KeyboardInterrupt:
-            _, rest = generation.interrupt()
-            if not output.json:
-                output.text(rest)
+            view.rest(*generation.interrupt())
     finally:
-        if not output.json:
-            output.text("\n")
+        view.end()
 
 
 def summarize(
@@ -104,6 +128,7 @@ def summarize(
         type="summary",
         model=generation.model.name,
         text=generation.text,
+        thought=generation.thought,
         token_ids=generation.token_ids,
         finish_reason=generation.finish_reason,
         prompt_tokens=timings.prompt_tokens,

@@ -2,7 +2,7 @@
 nothing is cut. It knows nothing of what the cells say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from llmcli.cli.output import safe
@@ -34,25 +34,32 @@ class Joined:
     def __init__(self, facts: Sequence[str], style: str = "") -> None:
         self.facts, self.style = facts, style
 
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+    def lines(self, width: int | None) -> list[str]:
+        """They in `width` columns; None: on one line."""
         from rich.cells import cell_len
-        from rich.text import Text
 
         lines: list[str] = []
         for fact in self.facts:
             joined = f"{lines[-1]} · {fact}" if lines else fact
-            if lines and (options.no_wrap or cell_len(joined) <= options.max_width):
+            if lines and (width is None or cell_len(joined) <= width):
                 lines[-1] = joined
             else:
                 lines.append(fact)
-        yield Text("\n".join(lines), self.style)
+        return lines
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.text import Text
+
+        yield Text("\n".join(self.lines(_width(options))), self.style)
 
 
 class FittedTable:
     """The first of `tables`, the fullest first, that fits the width; each begins with its header.
 
-    Where none fits, each name has a line to itself. `right` numbers the columns whose cells are
-    aligned to the right. A row whose name is in `headings` is bold: it heads the rows below it.
+    Before a column goes, columns move closer; one without text takes no room. Where none fits,
+    each name has a line to itself.
+    `right` numbers the columns whose cells are aligned to the right. A row whose name is in
+    `headings` is bold: it heads the rows below it.
     """
 
     def __init__(
@@ -64,25 +71,47 @@ class FittedTable:
     ) -> None:
         self.tables, self.right, self.headings = tables, right, headings
 
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+    def lines(self, width: int | None) -> Iterator[tuple[str, bool]]:
+        """Lines, and whether they are bold, in `width` columns. None: nothing is left out or
+        broken, as in a pipe, which has no width."""
         from rich.cells import cell_len
-        from rich.text import Text
+
+        rows, widths, gap = self._fitting(width)
+        fits = width is None or _room(widths, gap) <= width
+        for place, row in enumerate(rows):
+            cells = [
+                " " * (wide - cell_len(text)) + text
+                if column in self.right
+                else text + " " * (wide - cell_len(text))
+                for column, (text, wide) in enumerate(zip(row, widths, strict=True))
+                if wide
+            ]
+            between = " " * gap
+            line = between.join(cells) if fits else f"{row[0]}\n    {between.join(cells[1:])}"
+            yield line.rstrip(), place == 0 or row[0] in self.headings
+
+    def _fitting(self, width: int | None) -> tuple[Sequence[Row], list[int], int]:
+        """The rows to show, their columns' widths, and what lies between two columns."""
+        from rich.cells import cell_len
 
         for rows in self.tables:
             widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-            fits = sum(widths) + GAP * (len(widths) - 1) <= options.max_width
-            # A pipe has no width: there nothing may be left out or broken.
-            if fits or options.no_wrap:
-                break
-        for place, row in enumerate(rows):
-            cells = [
-                " " * (width - cell_len(text)) + text
-                if column in self.right
-                else text + " " * (width - cell_len(text))
-                for column, (text, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            between = " " * GAP
-            line = between.join(cells)
-            if not fits and not options.no_wrap:
-                line = f"{row[0]}\n    {between.join(cells[1:])}"
-            yield Text(line.rstrip(), "bold" if place == 0 or row[0] in self.headings else "")
+            for gap in (GAP, 1):
+                if width is None or _room(widths, gap) <= width:
+                    return rows, widths, gap
+        return rows, widths, GAP
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.text import Text
+
+        for line, bold in self.lines(_width(options)):
+            yield Text(line, "bold" if bold else "")
+
+
+def _room(widths: Sequence[int], gap: int) -> int:
+    shown = [width for width in widths if width]
+    return sum(shown) + gap * (len(shown) - 1)
+
+
+def _width(options: "ConsoleOptions") -> int | None:
+    return None if options.no_wrap else options.max_width

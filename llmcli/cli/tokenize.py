@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmcli.cli.config_file import default_model
 from llmcli.cli.find_model import find_model
 from llmcli.cli.given_text import piped_text
 from llmcli.cli.options import COMMAND, Debug, Json, Offline, Quiet, Revision
@@ -51,6 +52,7 @@ def register(app: typer.Typer) -> None:
 
 
 def tokenize(
+    context: typer.Context,
     first: First = None,
     second: Second = None,
     count: Count = False,
@@ -78,7 +80,7 @@ def tokenize(
 
     output = Output(json=json, quiet=quiet)
     model, text = _model_and_text(first, second, output)
-    source = find_model(model, output, revision=revision, offline=offline)
+    source = find_model(model or default_model(context), output, revision=revision, offline=offline)
     tokenizer = Tokenizer.load(source.folder)
     if chat:
         template = ChatTemplate.load(source.folder, tokenizer)

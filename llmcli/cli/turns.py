@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from llmcli.cli.answer_text import tell
 from llmcli.cli.context_text import budget_figures, drop_line, show_miss
+from llmcli.cli.interrupts import interruptible
+from llmcli.cli.looks import PLAIN, Looks
 from llmcli.cli.output import Output
+from llmcli.cli.profile import Profile
 from llmcli.cli.sampling_settings import SamplingSettings
+from llmcli.cli.session_keeper import SessionKeeper
 from llmcli.cli.streaming import ChatSummary, stream, summarize
 from llmcli.cli.timings_text import show_footer
 from llmcli.errors import UsageError
@@ -17,11 +21,12 @@ from llmcli.errors import UsageError
 if TYPE_CHECKING:
     from llmcli.cli.message_reader import Reader
     from llmcli.core.sampling import Draw
-    from llmcli.engine.conversation import Conversation, Turn
+    from llmcli.engine.conversation import Conversation
     from llmcli.engine.generate import FinishReason, Generation
     from llmcli.engine.grammar import Grammar
     from llmcli.engine.session import Model
     from llmcli.engine.timings import Timings
+    from llmcli.engine.turn import Turn
 
     # The name of a model -> it, and the settings that go with it.
     OtherModel = Callable[[str, SamplingSettings], tuple[Model, SamplingSettings]]
@@ -40,37 +45,57 @@ class Turns:
         output: Output,
         *,
         show_timings: bool,
+        looks: Looks = PLAIN,
+        keeper: SessionKeeper | None = None,
+        profile: Profile | None = None,
         load: "OtherModel | None" = None,
     ) -> None:
         self.conversation, self.settings, self.output = conversation, settings, output
+        self.keeper = keeper or SessionKeeper.nowhere(output)
+        self.profile = profile or Profile()
+        self._unanswered: str | None = None
         self.timings: Timings | None = None
         self.reader: Reader | None = None
         self.attached: list[str] = []
         self.grammar: Grammar | None = None
         self.n_candidates = 0
-        self._show_timings, self._load = show_timings, load
+        self._show_timings, self._looks, self._load = show_timings, looks, load
 
     def take(self, text: str) -> "FinishReason | None":
         """Ask, and show the answer. Ctrl+C cuts it short; what was said is kept.
 
         Raises PromptError and GenerationError; the conversation stays usable.
         """
-        generation = self.conversation.ask(self.with_attached(text), **self._settings())
-        self.attached = []
-        return self._show(generation)
+
+        def begin() -> "Generation":
+            question = self.with_attached(text)
+            generation = self.conversation.ask(question, **self._settings())
+            self.attached = []
+            return generation
+
+        return self._answer(begin)
+
+    def save(self) -> None:
+        """Keep the chat as it is now, where it is kept."""
+        self.keeper.save(self.conversation, self.settings)
+
+    def leave(self) -> None:
+        """The chat is over."""
+        self.keeper.close(self.conversation, self.settings)
 
     def retake(self, text: str | None = None) -> None:
-        """Answer the last question anew, or `text` in its place. Raises UsageError where there is
-        none; an answer that does not come leaves the old one in place."""
+        """Answer the last question anew, or one that a session was left with, or `text` in its
+        place. Raises UsageError where there is none; an answer that does not come leaves the old
+        one in place."""
         with self.conversation.unless_answered():
-            question = self.conversation.undo()
-            self._show(self.conversation.ask(text or question, **self._settings()))
+            question = self._unanswered or self.conversation.undo()
+            self._answer(lambda: self.conversation.ask(text or question, **self._settings()))
 
     def fork(self, index: int, draw: "Draw") -> None:
         """Go on from the last answer's token `index` with another in its place; where nothing
         comes of it the old answer stays."""
         with self.conversation.unless_answered():
-            self._show(self.conversation.fork(index, draw, **self._settings()))
+            self._answer(lambda: self.conversation.fork(index, draw, **self._settings()))
 
     def take_model(self, name: str) -> None:
         """Go on with another model. Raises what loading raises; the old one is in place then."""
@@ -93,27 +118,55 @@ class Turns:
         """The next question as the model will get it."""
         return "\n\n".join([*self.attached, text])
 
+    def resume(self, system: str | None) -> None:
+        """Go on with the session that the keeper has open, if it has, and this system prompt."""
+        self._unanswered = self.keeper.restore(self.conversation, self.settings, system)
+
+    def load(self, name: str) -> None:
+        """Go on with another session; this one stays as it is kept. Raises as `open`."""
+        self.leave()
+        session = self.keeper.open(name)
+        template = self.conversation.model.template
+        if template is not None:
+            template.examples = self.profile.examples or session.examples
+        self.resume(session.system)
+
     def context_used(self) -> int:
         """Tokens of the conversation so far."""
         return self.conversation.context_used()
 
     def _settings(self) -> dict[str, Any]:
         settings = self.settings
-        limits = {"max_tokens": settings.max_tokens, "stop": settings.stop}
-        form = {"grammar": self.grammar, "n_candidates": self.n_candidates}
-        return {"sampling": settings.spec(), **limits, **form}
+        return {
+            "sampling": settings.spec(),
+            "max_tokens": settings.max_tokens,
+            "stop": settings.stop,
+            "measure_entropy": self._looks.color_by == "entropy",
+            "grammar": self.grammar,
+            "n_candidates": self.n_candidates,
+        }
 
-    def _show(self, generation: "Generation") -> "FinishReason | None":
+    def _answer(self, begin: "Callable[[], Generation]") -> "FinishReason | None":
+        before = self.conversation.state()
+        try:
+            with interruptible():
+                generation = begin()
+        except BaseException:  # Ctrl+C, too, may come between any two steps of it
+            self.conversation.restore(before)
+            raise
         turn = self.conversation.turn
         assert turn is not None
         for drop in turn.drops:
             self.output.notice(drop_line(drop, self.conversation.model.context))
-        announced = len(turn.drops)
+        announced, self._unanswered = len(turn.drops), None
         try:
-            stream(generation, self.output)
+            self.keeper.save_question(self.conversation, self.settings)
+            stream(generation, self.output, self._looks)
         finally:
             self.conversation.keep(generation)
-            self.timings = generation.timings()
+            self.timings = timings = generation.timings()
+            counts = {"tokens": len(generation.token_ids), "prompt_tokens": timings.prompt_tokens}
+            self.keeper.save(self.conversation, self.settings, counts)
             for drop in turn.drops[announced:]:
                 self.output.notice(drop_line(drop, self.conversation.model.context))
         self._account(turn, self.timings)
@@ -128,7 +181,8 @@ class Turns:
         tell(generation, self.output)
         if generation.finish_reason == "context" and self.grammar is None:
             self.output.notice(f"the answer was cut: the context of {context:,} tokens is full")
-        if generation.finish_reason == "interrupted" and not generation.text:
+        said = generation.text or generation.thought
+        if generation.finish_reason == "interrupted" and not said:
             self.output.notice("nothing was said yet: the conversation is as it was before")
         show_miss(self.output, turn.ledger)
         if self._show_timings:

@@ -3,6 +3,8 @@
 It owns `length`, from which positions derive; it knows nothing of which tokens it holds.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -97,6 +99,19 @@ class KVCache:
         """Forget every position from `length` on; keeps the room."""
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot truncate a cache of {self.length} positions to {length}")
+        self.length = length
+
+    def held(self) -> list[Tensor]:
+        """Per layer the keys and values of every position held, (2, B, K, length, D): views."""
+        return [both[:, :, :, : self.length] for both in self._layers]
+
+    def restore(self, length: int, layers: Iterable[Tensor]) -> None:
+        """Hold `length` positions as `held` gave them, of this cache or of one for the same model
+        and dtype, in place of what is held now."""
+        self.length = 0
+        self.reserve(length)
+        for both, given in zip(self._layers, layers, strict=True):
+            both[:, :, :, :length] = given
         self.length = length
 
     def fork(self, length: int | None = None) -> "KVCache":

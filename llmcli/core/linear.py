@@ -151,13 +151,14 @@ class QuantizedLinear(nn.Module):
         return matrix if self.order is None else matrix[:, torch.argsort(self.order)]
 
     def rows(self, part: slice, dtype: torch.dtype) -> Tensor:
-        """Rows of W, from a whole tile on, with its columns in held order."""
+        """Rows of W, with its columns in held order."""
         tiles = slice(part.start // TILE, -(-part.stop // TILE))
         codes = unpack_codes(self.codes[tiles], self.bits, self.in_features)
         scales = self._per_column(self.scales[tiles]).float()
         middle = 1 << (self.bits - 1)
         zeros = middle if self.zeros is None else self._per_column(self.zeros[tiles])
-        return ((codes.float() - zeros) * scales)[: part.stop - part.start].to(dtype)
+        first = part.start % TILE
+        return ((codes.float() - zeros) * scales)[first : first + part.stop - part.start].to(dtype)
 
     def _per_column(self, packed: Tensor) -> Tensor:
         wide = unpack_groups(packed).repeat_interleave(self.group, dim=1)
@@ -185,9 +186,9 @@ class QuantizedEmbedding(nn.Module):
         """ids (...) -> (..., d_model)."""
         matrix, flat = self.matrix, ids.flatten()
         if len(flat) == 1 and ids.device.type == "cpu":
-            first = int(flat) // TILE * TILE
-            near = ops.block(matrix, slice(first, first + TILE), self.dtype)
-            return near[int(flat) - first].view(*ids.shape, matrix.in_features)
+            only = int(flat)
+            values = ops.block(matrix, slice(only, only + 1), self.dtype)
+            return values.view(*ids.shape, matrix.in_features)
         tile, row = flat // TILE, flat % TILE
         words = matrix.codes[tile, :, row].unsqueeze(1).unsqueeze(-1)  # a tile of one row each
         codes = unpack_codes(words.squeeze(-1).transpose(1, 2), matrix.bits, matrix.in_features)

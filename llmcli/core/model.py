@@ -116,6 +116,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config, index) for index in range(config.n_layers))
         self.final_norm = make_norm(config, config.d_model)
         self.head = None if config.tied else Linear(config.d_model, config.vocab_size, bias=False)
+        self._ropes = tuple(dict.fromkeys(layer.rope for layer in config.layers if layer.rope))
         self.recorded: RecordedStep | None = None
         self.captured: CapturedStep | None = None
 
@@ -153,8 +154,8 @@ class Decoder(nn.Module):
 
     def rotations(self, start: int, count: int) -> dict[Rope, Rotation]:
         """Every RoPE that a layer uses, for `count` positions from `start` on."""
-        ropes = dict.fromkeys(layer.rope for layer in self.config.layers if layer.rope is not None)
-        return {rope: Rotation(rope, start, count, self.dtype, self.device) for rope in ropes}
+        dtype, device = self.dtype, self.device
+        return {rope: Rotation(rope, start, count, dtype, device) for rope in self._ropes}
 
     def sights(self, start: int, count: int) -> dict[int | None, Sight]:
         """What `count` queries from `start` on see, for every window that a layer has."""

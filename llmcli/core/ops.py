@@ -145,8 +145,7 @@ def block(matrix: "Tensor | QuantizedLinear", part: slice, dtype: torch.dtype) -
     if kernels.chosen() == "torch" or not matrix.codes.is_cpu or dtype not in _KINDS:
         return matrix.rows(part, dtype)
     block = torch.empty((part.stop - part.start, matrix.in_features), dtype=dtype)
-    tiles = part.start // TILE, -(-part.stop // TILE)
-    native.unpack(*_describe(matrix), *tiles, block.data_ptr(), _KINDS[dtype])
+    native.unpack(*_describe(matrix), part.start, part.stop, block.data_ptr(), _KINDS[dtype])
     return block
 
 

@@ -29,6 +29,12 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.kept: list[Any] = []
         self.computed = False
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: for that torch would import its compiler in the midst of the first answer. It takes a
+        second or two, and cannot be used any more in this process if Ctrl+C comes meanwhile."""
+        return False
+
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: Any = (), options: Any = None
     ) -> Any:
@@ -54,13 +60,13 @@ class RecordedStep:
         watch = _Watch()
         with watch, kernels.recording() as program:
             hidden = decoder.through_blocks(self._x, self._rotations, sights, cache)
-            self._scores = decoder.scores(hidden)
+            self._scores = decoder.scores(hidden)[0, 0]
         cache.advance(1)
         self._program, self._kept = program[0], watch.kept
         self._kept += [*decoder.parameters(), *decoder.buffers()]
         self.replayable = not watch.computed
         self.spent_ns: dict[str, int] = {}  # by the last replay, per kind of operation
-        self.logits = decoder.finished(self._scores[0, 0]).clone()
+        self.logits = decoder.finished(self._scores).clone()
 
     def replay(self, ids: Tensor, cache: KVCache) -> Tensor:
         """The same for other ids and another moment -> logits (vocab_size,)."""
@@ -71,7 +77,7 @@ class RecordedStep:
                 self._rotations[rope].sin.copy_(rotation.sin)
             self.spent_ns = kernels.replay(self._program, cache)
             cache.advance(1)
-            return self._decoder.finished(self._scores[0, 0]).clone()
+            return self._decoder.finished(self._scores).clone()
 
 
 def step(decoder: Decoder, ids: Tensor, cache: KVCache) -> Tensor:

@@ -220,6 +220,7 @@ class Sampler:
         else:
             self._random.manual_seed(spec.seed)
 
+    @torch.inference_mode()
     def draw(
         self,
         logits: Tensor,

@@ -6,7 +6,6 @@ cache holds. It knows nothing of terminals.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +14,17 @@ from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine import budget, overflow
 from llmcli.engine.budget import Budget
 from llmcli.engine.generate import Generation
-from llmcli.engine.ledger import Ledger, Origin, settle
+from llmcli.engine.ledger import Origin, settle
 from llmcli.engine.limits import check_prompt, need_template
 from llmcli.engine.overflow import Drop, Message, Overflow
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
 from llmcli.engine.thinking import thinking_filter
+from llmcli.engine.turn import State, Turn
 from llmcli.errors import PromptError, UsageError
 
 if TYPE_CHECKING:
     from llmcli.engine.grammar import Grammar
-
-
-@dataclass
-class Turn:
-    """A question being answered, or answered last. `messages` were rendered, the question last,
-    without their `left_out` oldest turns; `drops` tells of those that went for this turn's sake,
-    also while it was answered. Once that is over, `answer` is what was kept, and `ledger` is there
-    unless there is no cache."""
-
-    messages: list[Message]
-    left_out: int
-    generation: Generation
-    drops: list[Drop] = field(default_factory=list)
-    answer: Message | None = None
-    ledger: Ledger | None = None
 
 
 class Conversation:
@@ -196,15 +181,23 @@ class Conversation:
         self._messages = self.messages[:-2]
         return question
 
+    def state(self) -> State:
+        """All that a turn changes, for `restore`."""
+        return self._messages, self.left_out, self.turn
+
+    def restore(self, state: State) -> None:
+        """As it was when `state` was asked for; the cache is made to fit when it is needed."""
+        self._messages, self.left_out, self.turn = state
+
     @contextmanager
     def unless_answered(self) -> Iterator[None]:
         """What is taken back within the block comes back where no answer takes its place."""
-        before = self._messages, self.left_out, self.turn
+        before = self.state()
         try:
             yield
         finally:
             if len(self.messages) < len(before[0]):
-                self._messages, self.left_out, self.turn = before
+                self.restore(before)
 
     @property
     def question(self) -> str | None:
@@ -235,6 +228,7 @@ class Conversation:
         """The same messages with another model. Raises InvalidModelError where it cannot chat."""
         twin = Conversation(model, use_cache=self._use_cache, on_overflow=self.on_overflow)
         twin.template.think = self.template.think
+        twin.template.examples = self.template.examples
         twin.messages = [*self.messages]
         return twin
 

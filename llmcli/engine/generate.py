@@ -18,7 +18,7 @@ from llmcli.core.sampling import Draw, Mask, Sampler, entropy_bits
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.candidates import Candidate, candidates
 from llmcli.engine.hardware import memory_failures
-from llmcli.engine.limits import check_prompt
+from llmcli.engine.limits import PREFILL_CHUNK, check_prompt
 from llmcli.engine.prefix import HeldPrefix, Reuse
 from llmcli.engine.session import Model
 from llmcli.engine.stops import StopFilter
@@ -28,8 +28,6 @@ from llmcli.engine.timings import Clock, Timings
 if TYPE_CHECKING:
     from llmcli.engine.constrain import ConstrainedAnswer
     from llmcli.engine.grammar import Grammar
-
-PREFILL_CHUNK = 512
 
 FinishReason = Literal["stop", "length", "context", "interrupted"]
 # The answer's tokens so far -> a prompt that leaves more room for it, or None.

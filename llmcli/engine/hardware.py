@@ -12,6 +12,7 @@ import torch
 
 from llmcli.checkpoint.layout import Expected, by_target
 from llmcli.checkpoint.quantization import OWN
+from llmcli.checkpoint.resident import resident_bytes
 from llmcli.core import cpu, kernels
 from llmcli.engine.folder import CheckedFolder
 from llmcli.errors import OutOfMemoryError, UsageError
@@ -96,7 +97,7 @@ def _way_out(checked: CheckedFolder, dtype: torch.dtype, free: int) -> str:
 
 def _needed_bytes(checked: CheckedFolder, dtype: torch.dtype) -> int:
     """All weights, and what the module that takes most takes besides while it is loaded."""
-    resident = sum(tensor.resident_bytes(dtype.itemsize) for tensor in checked.expected)
+    resident = resident_bytes(checked.expected, dtype.itemsize)
     groups = by_target(checked.expected).values()
     return resident + max(
         sum(_scratch_bytes(checked, part, parts) for part in parts) for parts in groups

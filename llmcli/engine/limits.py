@@ -1,13 +1,18 @@
-"""What a prompt must be for a model to answer it; known without torch.
+"""What a prompt must be for a model to answer it, and how it is cut; known without torch.
 
 It knows numbers of tokens, and nothing of what they mean.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from llmcli.checkpoint.template import ChatTemplate
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError, PromptError, UsageError
+
+if TYPE_CHECKING:
+    from llmcli.checkpoint.template import ChatTemplate
+
+PREFILL_CHUNK = 512  # positions of a prompt that are computed at a time
 
 
 def context_size(config: ModelConfig, asked: int | None) -> int:
@@ -32,7 +37,7 @@ def check_prompt(ids: Sequence[int], context: int) -> None:
         )
 
 
-def need_template(name: str, template: ChatTemplate | None) -> ChatTemplate:
+def need_template(name: str, template: "ChatTemplate | None") -> "ChatTemplate":
     """Raises InvalidModelError for a model that cannot hold a conversation."""
     if template is None:
         raise InvalidModelError(

@@ -8,16 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from llmcli.checkpoint.config_json import ModelDescription, read_description
+from llmcli.checkpoint.config_json import ModelDescription
+from llmcli.checkpoint.declared_packing import DeclaredPacking
 from llmcli.checkpoint.headers import TensorHeader, read_folder, read_header
-from llmcli.checkpoint.layout import check_tensors, expected_among, is_harmless
+from llmcli.checkpoint.layout import (
+    check_tensors,
+    count_parameters,
+    expected_among,
+    is_harmless,
+)
+from llmcli.checkpoint.listed_config import ListedConfig, listed, read_listed
+from llmcli.checkpoint.packed_roles import Roles, packed_roles
 from llmcli.checkpoint.quantization import QuantScheme
+from llmcli.checkpoint.remote import RemoteModel
 from llmcli.checkpoint.store import Source
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
 from llmcli.views.components import Component, Totals, count_components, count_totals
+from llmcli.views.forward import ForwardPass, forward_pass
 from llmcli.views.inventory import Group, StoredTensor, fold, name_tensors
-from llmcli.views.memory import KVCacheMemory, kv_cache_memory
+from llmcli.views.memory import (
+    KVCacheMemory,
+    Memory,
+    counted_memory,
+    kv_cache_memory,
+    model_memory,
+)
+from llmcli.views.subtotals import HeaderCheck, Subtotals, check_headers
+from llmcli.views.tree import ModuleNode, module_tree
 
 # The header's spellings -> those of `--dtype`; others are shown in lower case.
 _DTYPES = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F64": "fp64"}
@@ -46,7 +64,8 @@ class Reused:
 
 @dataclass(frozen=True)
 class ReadFrom:
-    """Where the report comes from, and what it cost: network requests, and bytes of headers."""
+    """Where the report comes from, and what it cost: network requests, and bytes of headers; of
+    those that came over the network, all bytes that were received."""
 
     kind: str
     requests: int
@@ -59,7 +78,9 @@ class Inspection:
     """One model, or one file. What only a config.json tells is None where there is none.
 
     `dtype` is the one that holds the most values, of those that are not packed by `quantization`;
-    `quantized` says it in words. `groups` are the `tensors`, folded.
+    `quantized` says it in words. `groups` are the `tensors`, folded. `uncounted` names those of
+    which nothing tells how many parameters they hold, `unmapped` those that the family has no place
+    for. `subtotals` and `tree` are there where they were asked for.
     """
 
     schema: ClassVar[str] = "inspect/1"
@@ -67,7 +88,7 @@ class Inspection:
     model: str
     family: str | None
     dtype: str | None
-    quantization: QuantScheme | None
+    quantization: QuantScheme | DeclaredPacking | None
     quantized: str | None
     context: int | None
     vocab_size: int | None
@@ -80,84 +101,131 @@ class Inspection:
     groups: tuple[Group, ...]
     tensors: tuple[StoredTensor, ...]
     reused: tuple[Reused, ...]
+    uncounted: tuple[str, ...]
     warnings: tuple[str, ...]
     source: ReadFrom
+    unmapped: tuple[str, ...]
+    check: HeaderCheck
+    memory: Memory
+    tree: ModuleNode | None
+    forward: ForwardPass | None
+    subtotals: Subtotals | None = None
 
 
-def inspect(source: Source) -> Inspection:
-    """Read the headers, and hold them against config.json.
+def inspect(source: Source | RemoteModel, *, tree: bool = True) -> Inspection:
+    """Read the headers, and hold them against config.json; `tree`: tell the modules, too, which of
+    a million tensors takes a minute.
 
-    A folder whose config.json is missing, unsupported or contradicted by the tensors raises
-    InvalidModelError; one file is listed whatever lies beside it.
+    A folder whose config.json is missing or damaged, or contradicted by the tensors, raises
+    InvalidModelError; a family or a packing that the core does not run is listed all the same, and
+    so is one file, whatever lies beside it.
     """
-    if source.kind == "file":
-        return _inspect_file(source)
+    if isinstance(source, RemoteModel):
+        config = listed(source.config, source.folder / "config.json")
+        headers = source.headers
+    elif source.kind == "file":
+        return _inspect_file(source, tree)
+    else:
+        try:
+            config = read_listed(source.folder)
+        except InvalidModelError as error:
+            raise _with_way_out(error, source.folder) from None
+        headers = read_folder(source.folder)
+    warnings = list(config.warnings)
     try:
-        description = read_description(source.folder)
+        roles, unclaimed = _held_against(config, headers)
     except InvalidModelError as error:
         raise _with_way_out(error, source.folder) from None
-    headers = read_folder(source.folder)
-    try:
-        _, unclaimed = check_tensors(
-            description.family, description.config, headers, scheme=description.scheme
-        )
-    except InvalidModelError as error:
-        raise _with_way_out(error, source.folder) from None
-    return _report(source, headers, description, _warnings(description, headers, unclaimed))
+    if config.description is not None:
+        warnings += _warnings(config.description, roles.plain, unclaimed)
+    return _report(source, headers, config, roles, warnings, tree)
 
 
-def _inspect_file(source: Source) -> Inspection:
+def _held_against(
+    config: ListedConfig, headers: Mapping[str, TensorHeader]
+) -> tuple[Roles, list[str]]:
+    """What each tensor stands for, and the names that the family does not know."""
+    roles = _roles(config, headers)
+    if config.description is None:
+        return roles, []
+    family, sizes = config.description.family, config.description.config
+    _, unclaimed = check_tensors(family, sizes, roles.plain, scheme=config.description.scheme)
+    return roles, unclaimed
+
+
+def _roles(config: ListedConfig, headers: Mapping[str, TensorHeader]) -> Roles:
+    if config.packing is None:
+        return Roles(plain=dict(headers))
+    asked = {}
+    if config.description is not None:
+        family, sizes = config.description.family, config.description.config
+        asked = {each.name: each.shape for each in expected_among(family, sizes, headers, None)}
+    return packed_roles(headers, config.packing, asked)
+
+
+def _inspect_file(source: Source, tree: bool) -> Inspection:
     path = Path(source.name)
     headers = read_header(path).tensors
     try:
-        description = read_description(path.parent)
+        config = read_listed(path.parent)
+        roles = _roles(config, headers)
+        if config.description is None:
+            return _report(source, headers, config, roles, list(config.warnings), tree)
+        family, sizes = config.description.family, config.description.config
+        expected = expected_among(family, sizes, roles.plain, config.description.scheme)
     except InvalidModelError as error:
         there = (path.parent / "config.json").exists()
         left_aside = [f"the config.json beside it is left aside: {error}"] if there else []
-        return _report(source, headers, None, left_aside)
-    family, config = description.family, description.config
-    try:
-        expected = expected_among(family, config, headers, description.scheme)
-    except InvalidModelError as error:
-        left_aside = [f"the config.json beside it is left aside: {error}"]
-        return _report(source, headers, None, left_aside)
+        roles = Roles(plain=dict(headers))
+        return _report(source, headers, ListedConfig(), roles, left_aside, tree)
     shapes = {tensor.name: tensor.shape for tensor in expected}
+    plain = roles.plain
     unclaimed = [
-        name
-        for name in headers
-        if name not in shapes and not is_harmless(family, config, name, headers)
+        name for name in plain if name not in shapes and not is_harmless(family, sizes, name, plain)
     ]
-    warnings = _warnings(description, headers, unclaimed)
-    wrong = [name for name in shapes if name in headers and headers[name].shape != shapes[name]]
+    warnings = [*config.warnings, *_warnings(config.description, plain, unclaimed)]
+    wrong = [name for name in shapes if name in plain and plain[name].shape != shapes[name]]
     if wrong:
         warnings.append(
             f"{_tensors(len(wrong))} another shape than config.json says, counted as other: "
-            f"{wrong[0]} is {list(headers[wrong[0]].shape)}, not {list(shapes[wrong[0]])}"
+            f"{wrong[0]} is {list(plain[wrong[0]].shape)}, not {list(shapes[wrong[0]])}"
         )
-    missing = sum(name not in headers for name in shapes)
+    missing = sum(name not in plain for name in shapes)
     if missing:
         warnings.append(
             f"{missing:,} of the {len(shapes):,} tensors that config.json asks for are not in this "
             "file: counts are the file's, not the model's"
         )
-    return _report(source, headers, description, warnings)
+    return _report(source, headers, config, roles, warnings, tree)
 
 
 def _report(
-    source: Source,
+    source: Source | RemoteModel,
     headers: Mapping[str, TensorHeader],
-    description: ModelDescription | None,
+    declared: ListedConfig,
+    roles: Roles,
     warnings: list[str],
+    tree: bool,
 ) -> Inspection:
+    description, packing = declared.description, declared.packing
     config = None if description is None else description.config
     tied = None if config is None else config.tied
-    scheme = None if description is None else description.scheme
-    tensors = name_tensors(headers, description)
+    scheme = packing if description is None else description.scheme or packing
+    tensors = name_tensors(headers, description, roles)
     components = count_components(tensors, tied=tied)
+    totals = count_totals(tensors, components, tied=tied)
+    reused = () if description is None else _reused(description, headers)
+    unknown = tuple(tensor.name for tensor in tensors if not tensor.known)
+    if unknown:
+        some = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+        warnings.append(
+            f"parameters of {len(unknown):,} packed tensors are unknown and not counted, since "
+            f"neither names nor sizes tell how they are packed: {some}"
+        )
     return Inspection(
         model=source.name,
         family=None if description is None else description.family.model_type,
-        dtype=_main_dtype(tensors, scheme),
+        dtype=_main_dtype(tensors, scheme, roles),
         quantization=scheme,
         quantized=None if scheme is None else scheme.label,
         context=None if config is None else config.context,
@@ -166,13 +234,34 @@ def _report(
         tied=tied,
         attention=None if config is None else _attention(config),
         kv_cache=None if config is None else kv_cache_memory(config),
-        totals=count_totals(tensors, components, tied=tied),
+        totals=totals,
         components=components,
         groups=fold(tensors),
         tensors=tensors,
-        reused=() if description is None else _reused(description, headers),
+        reused=reused,
+        uncounted=unknown,
         warnings=tuple(warnings),
-        source=ReadFrom(source.kind, 0, _header_bytes(headers), source.commit),
+        source=_read_from(source, headers),
+        unmapped=tuple(t.name for t in tensors if config and t.component == "other"),
+        check=check_headers(headers, tensors, components, alone=source.kind == "file"),
+        memory=_memory(declared, roles, totals),
+        tree=module_tree(tensors, description, [t.name for t in reused]) if tree else None,
+        forward=None if config is None else forward_pass(config),
+    )
+
+
+def _memory(declared: ListedConfig, roles: Roles, totals: Totals) -> Memory:
+    """Of the whole model, also where the files are only a part of it."""
+    description = declared.description
+    if description is None:
+        return counted_memory(totals.parameters, totals.bytes)
+    family, config = description.family, description.config
+    runs = declared.packing is None
+    return model_memory(
+        config,
+        expected_among(family, config, roles.plain, description.scheme) if runs else None,
+        parameters=count_parameters(family, config),
+        file_bytes=totals.bytes,
     )
 
 
@@ -218,24 +307,34 @@ def _attention(config: ModelConfig) -> Attention:
 def _reused(
     description: ModelDescription, headers: Mapping[str, TensorHeader]
 ) -> tuple[Reused, ...]:
-    names = description.family.names
-    head, embedding = f"{names['head']}.weight", f"{names['embed']}.weight"
+    family = description.family
+    head, embedding = f"{family.names['head']}.weight", f"{family.names['embed']}.weight"
+    if embedding not in headers:
+        embedding = embedding.removeprefix(family.prefix)
     if not description.config.tied or head in headers or embedding not in headers:
         return ()
     return (Reused(head, "W_unembed", embedding),)
 
 
-def _main_dtype(tensors: tuple[StoredTensor, ...], scheme: QuantScheme | None) -> str | None:
+def _main_dtype(
+    tensors: tuple[StoredTensor, ...], scheme: QuantScheme | DeclaredPacking | None, roles: Roles
+) -> str | None:
     counts: dict[str, int] = {}
     for tensor in tensors:
-        packed = scheme is not None and tensor.dtype in ("I32", "U8")
-        if packed or tensor.parameter_shape != tensor.shape:
+        packed = isinstance(scheme, QuantScheme) and tensor.dtype in ("I32", "U8")
+        if packed or tensor.name in roles.by_name or tensor.parameter_shape != tensor.shape:
             continue
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.parameters
     if not counts:
         return None
     dtype = max(counts, key=lambda name: counts[name])
     return _DTYPES.get(dtype, dtype.lower())
+
+
+def _read_from(source: Source | RemoteModel, headers: Mapping[str, TensorHeader]) -> ReadFrom:
+    if isinstance(source, RemoteModel):
+        return ReadFrom(source.kind, source.requests, source.bytes_read, source.commit)
+    return ReadFrom(source.kind, 0, _header_bytes(headers), source.commit)
 
 
 def _header_bytes(headers: Mapping[str, TensorHeader]) -> int:

@@ -6,16 +6,21 @@ It works from headers alone: it reads no numbers, and knows nothing of how the l
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
+from operator import attrgetter, itemgetter
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, expected_among, is_idle_bias
+from llmcli.checkpoint.packed_roles import Role, Roles
 from llmcli.core.config import ModelConfig
+from llmcli.views.fused import TensorView, views_of
 
 # The first component of a name that is a plain number is taken for the layer: `h.3.attn.weight`.
-_LAYERED = re.compile(r"(?:(.*?)\.)?(0|[1-9][0-9]{0,8})\.(.+)", re.DOTALL)
+_LAYERED = re.compile(r"(?:^|\.)(0|[1-9][0-9]{0,8})\.(?=.)", re.DOTALL)
+_NOT_IN_JSON = {"json": False}  # told by the name
 _DIGITS = re.compile(r"([0-9]{1,18})")
 
 
@@ -24,7 +29,10 @@ class StoredTensor:
     """One tensor of the files. `concept` is None where nothing says what it is; `heads` is how many
     heads lie side by side in it and how wide each is. `parameters` counts those it holds, and
     `parameter_shape` is their shape: its own, a packed matrix's, or None where it only serves to
-    unpack one, as scales do. `bytes` is what it takes in the file."""
+    unpack one, as scales do, or where it is packed in an unknown way, which `known` tells; one
+    number where the count alone is known. `bytes` is what it takes in the file; `views` are the
+    parts of a fused tensor. It is `within` layer `layer` of `stack` under a name of its own; both
+    numbers are None, and the name is the whole one, outside of any stack of layers."""
 
     name: str
     concept: str | None
@@ -37,6 +45,15 @@ class StoredTensor:
     parameters: int
     bytes: int
     file: str
+    views: tuple[TensorView, ...]
+    known: bool
+    stack: str | None = field(metadata=_NOT_IN_JSON)
+    within: str = field(metadata=_NOT_IN_JSON)
+
+    @property
+    def where(self) -> tuple[str, int] | None:
+        """The layer that it belongs to."""
+        return None if self.stack is None or self.layer is None else (self.stack, self.layer)
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,7 @@ class GroupRow:
     bytes: int
     files: tuple[str, ...]
     differs: bool
+    views: tuple[TensorView, ...]
 
 
 @dataclass(frozen=True)
@@ -70,43 +88,58 @@ class Group:
 
 
 def name_tensors(
-    headers: Mapping[str, TensorHeader], description: ModelDescription | None
+    headers: Mapping[str, TensorHeader],
+    description: ModelDescription | None,
+    roles: Roles | None = None,
 ) -> tuple[StoredTensor, ...]:
     """Every tensor of `headers` in natural order: that of the family, or, for what no family
     claims, by name with numbers read as numbers, after the layer it belongs to.
 
-    A tensor whose shape is not the one that the config asks for is not claimed.
+    A tensor whose shape is not the one that the config asks for is not claimed. `roles` are those
+    of a checkpoint that is packed in a way that `description` does not tell.
     """
-    expected = [] if description is None else _expected_here(description, headers)
+    roles = roles or Roles(plain=dict(headers))
+    expected = [] if description is None else _expected_here(description, roles.plain)
     claimed = {tensor.name: (place, tensor) for place, tensor in enumerate(expected)}
     # Where the unclaimed tensors of each layer go: behind its last claimed one.
     last: dict[tuple[str, int] | None, int] = {}
     for place, tensor in claimed.values():
         last[_place(tensor.name)[0]] = place
 
-    def order(header: TensorHeader) -> tuple[int, list[str | int]]:
-        if header.name in claimed:
-            return claimed[header.name][0], []
-        where = _place(header.name)[0]
-        place = len(claimed) if where is None else last.get(where, len(claimed))
-        parts = _DIGITS.split(header.name)  # text and number in turn
-        return place, [int(part) if at % 2 else part for at, part in enumerate(parts)]
+    rows = []
+    for header in headers.values():
+        role = roles.by_name.get(header.name)
+        name = header.name if role is None else role.matrix
+        serves = int(role is not None and role.serves is not None)
+        where, within = _place(header.name)
+        order: tuple[int, int, list[str | int]]
+        if name in claimed:
+            order = (claimed[name][0], serves, [header.name])
+        else:
+            place = len(claimed) if where is None else last.get(where, len(claimed))
+            order = (place, 2, [*_natural(name), serves, header.name])
+        rows.append((order, header, where, within, role))
+    rows.sort(key=itemgetter(0))
+    tensors = []
+    for _, header, where, within, role in rows:
+        name = header.name if role is None else role.matrix
+        found = claimed[name][1] if name in claimed else None
+        idle = is_idle_bias(header.name, headers)
+        tensors.append(_stored(header, found, description, idle, role, where, within))
+    return tuple(tensors)
 
-    return tuple(
-        _stored(
-            header,
-            claimed[header.name][1] if header.name in claimed else None,
-            description,
-            is_idle_bias(header.name, headers),
-        )
-        for header in sorted(headers.values(), key=order)
-    )
+
+def _natural(name: str) -> list[str | int]:
+    """What to sort names by, so that numbers in them count as numbers."""
+    parts: list[str | int] = [*_DIGITS.split(name)]  # text and number in turn
+    parts[1::2] = map(int, parts[1::2])
+    return parts
 
 
 def fold(tensors: Iterable[StoredTensor]) -> tuple[Group, ...]:
     """The same tensors with each run of equal consecutive layers as one group."""
     runs: list[tuple[tuple[str, int] | None, list[list[StoredTensor]]]] = []
-    for where, members in groupby(tensors, key=lambda tensor: _place(tensor.name)[0]):
+    for where, members in groupby(tensors, key=attrgetter("where")):
         block = list(members)
         if where is not None and runs and runs[-1][0] is not None:
             (stack, first), blocks = runs[-1][0], runs[-1][1]
@@ -129,7 +162,7 @@ _Key = tuple[str, str, tuple[int, ...]]
 
 
 def _signature(block: Sequence[StoredTensor]) -> tuple[_Key, ...]:
-    return tuple((_place(tensor.name)[1], tensor.dtype, tensor.shape) for tensor in block)
+    return tuple((tensor.within, tensor.dtype, tensor.shape) for tensor in block)
 
 
 def _group(
@@ -158,6 +191,7 @@ def _group(
                 bytes=tensor.bytes,
                 files=tuple(sorted({each.file for each in same})),
                 differs=common is not None and key not in common,
+                views=tensor.views,
             )
         )
     every = [tensor for block in blocks for tensor in block]
@@ -173,10 +207,10 @@ def _group(
 
 def _place(name: str) -> tuple[tuple[str, int] | None, str]:
     """The stack and number of the layer that a tensor belongs to, and its name within it."""
-    match = _LAYERED.fullmatch(name)
+    match = _LAYERED.search(name)
     if match is None:
         return None, name
-    return (match[1] or "", int(match[2])), match[3]
+    return (name[: match.start()], int(match[1])), name[match.end() :]
 
 
 def _expected_here(
@@ -196,19 +230,28 @@ def _stored(
     expected: Expected | None,
     description: ModelDescription | None,
     idle: bool,
+    role: Role | None,
+    where: tuple[str, int] | None,
+    within: str,
 ) -> StoredTensor:
-    where, _ = _place(header.name)
     concept, component, heads = None, "other", None
+    views: tuple[TensorView, ...] = ()
     shape = header.shape if expected is None else expected.parameters
+    if role is not None:
+        shape = role.shape
     if expected is not None and description is not None:
         concept, component = expected.concept, expected.component
         heads = _heads(expected.concept, description.config)
+        views = views_of(expected, partial(_heads, config=description.config))
     elif description is not None:
         family = description.family
         if idle or any(pattern.fullmatch(header.name) for pattern in family.harmless):
             concept, component = "buffer", "buffers"
         elif description.config.tied and header.name == f"{family.names['head']}.weight":
             concept, component = "W_unembed", "lm_head"
+    if role is not None and role.serves is not None:
+        concept = f"{concept} {role.serves}" if concept else role.serves
+        heads, views = None, ()
     return StoredTensor(
         name=header.name,
         concept=concept,
@@ -221,6 +264,10 @@ def _stored(
         parameters=0 if shape is None else math.prod(shape),
         bytes=header.nbytes,
         file=header.file,
+        views=views,
+        known=role is None or role.known,
+        stack=None if where is None else where[0],
+        within=within,
     )
 
 

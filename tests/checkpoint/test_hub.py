@@ -1,11 +1,11 @@
 """hub: only what is needed is fetched, all of it is checked, and every failure says what to do."""
 
 import json
+import socket
 import threading
 from pathlib import Path
 from types import SimpleNamespace
 
-import huggingface_hub
 import pytest
 from hub_server import LISTING, small_model, weights
 from huggingface_hub import constants
@@ -235,10 +235,24 @@ def test_a_server_that_does_not_answer_is_not_waited_for_long(hub, monkeypatch):
 
 
 def test_a_wait_inside_name_resolution_ends_too(hub, monkeypatch):
-    class Stuck:
-        def model_info(self, *_, **__):
-            threading.Event().wait(60)
-
-    monkeypatch.setattr(huggingface_hub, "HfApi", Stuck)
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(60))
     with pytest.raises(ModelNotFoundError, match="did not answer in time"):
         list_files("org/small", "main", within=0.2)
+    over.set()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"[]", b"{}", b'{"sha": 3, "siblings": []}', b'{"siblings": [{"rfilename": 3}]}', b"\xff"],
+)
+def test_an_odd_listing_is_named(hub, answer, monkeypatch):
+    monkeypatch.setattr(hub_module, "read_whole", lambda *_, **__: answer)
+    with pytest.raises(ModelNotFoundError, match="unusable"):
+        list_files("org/small", "main")
+
+
+def test_an_endless_listing_is_not_read_on(hub, monkeypatch):
+    monkeypatch.setattr(hub_module, "MAX_LISTING_BYTES", 100)
+    with pytest.raises(ModelNotFoundError, match="longer than 100 bytes"):
+        list_files("org/small", "main")

@@ -88,7 +88,7 @@ def test_what_is_no_template_is_reported_at_once(start):
 def test_the_process_ends_with_its_owner():
     process = RenderProcess("x")
     child = process._process
-    assert process.loaded == {"text": "x"}
+    assert process.loaded["text"] == "x"
     del process
     gc.collect()
     assert child.returncode is not None

@@ -1,86 +1,13 @@
 """`llmcli chat` at a pseudo-terminal: keys, Ctrl+C in an answer, history, the terminal restored."""
 
-import fcntl
-import os
-import pty
-import re
-import select
-import signal
-import struct
-import subprocess
-import sys
-import termios
-import time
-
 import pytest
+from terminal import CTRL_C, ENTER, NEW_LINE, PASTE, PASTE_END, PROMPT, Terminal
 from tiny_models import write_tiny_llama
 
-# Ctrl+C reaches the program only if the terminal is its controlling one.
-LAUNCH = (
-    "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "from llmcli.cli.app import main; main(sys.argv[1:])"
-)
-DEADLINE_SECONDS = 60.0
-ENTER, NEW_LINE, CTRL_C, CTRL_D = "\r", "\n", "\x03", "\x04"
-PASTE, PASTE_END = "\x1b[200~", "\x1b[201~"
 BREAK = "\r\n"
-PROMPT = r"\x1b\[\?2004h[^>]*>"  # it begins by asking for marks around what is pasted
 FOOTER = r"prefill \d+ tok \((\d+) reused\).*\n?.*KV \d"
 # Every token of every answer is this one; nothing else on the screen has two of them in a row.
 LETTER = "Q"
-
-
-class Terminal:
-    """A program on a terminal of its own; what it shows is read up to what a test waits for."""
-
-    def __init__(self, arguments, **environment):
-        self.screen, self.line = pty.openpty()
-        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
-        self.settings = termios.tcgetattr(self.line)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, *arguments],
-            stdin=self.line,
-            stdout=self.line,
-            stderr=self.line,
-            env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **environment},
-            start_new_session=True,
-        )
-        self.unread = ""
-
-    def press(self, keys):
-        os.write(self.screen, keys.encode())
-
-    def wait_for(self, pattern):
-        """The match, and everything before it is done with."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not (match := re.search(pattern, self.unread)):
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.screen], [], [], left)[0]:
-                raise AssertionError(f"no {pattern!r} in {self.unread!r}")
-            self.unread += os.read(self.screen, 4096).decode(errors="replace")
-        self.unread = self.unread[match.end() :]
-        return match
-
-    def enter(self, text, pattern=""):
-        """Type `text` and Enter; the match of what is shown, the next prompt having come."""
-        self.press(text + ENTER)
-        match = self.wait_for(pattern)
-        self.wait_for(PROMPT)
-        return match
-
-    def leave(self):
-        """Ctrl+D at the prompt; returns the exit code, the terminal being as it was before."""
-        self.press(CTRL_D)
-        code = self.process.wait(DEADLINE_SECONDS)
-        assert termios.tcgetattr(self.line) == self.settings
-        return code
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        os.close(self.line)
-        os.close(self.screen)
 
 
 @pytest.fixture(scope="module")

@@ -50,9 +50,9 @@ class Endless:
                     signal.raise_signal(signal.SIGINT)
             yield Step(token=1, text="x", logprob=0.0, index=index, finish=None)
 
-    def interrupt(self) -> str:
+    def interrupt(self) -> tuple[str, str]:
         self.interrupted = True
-        return "!"
+        return "", "!"
 
 
 def test_an_answer_ends_at_its_next_token_where_ctrl_c_got_lost():

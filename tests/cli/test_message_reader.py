@@ -3,11 +3,12 @@
 import io
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from llmcli.cli import message_reader
-from llmcli.cli.message_reader import LineReader, in_open_block, unwrapped
+from llmcli.cli.message_reader import InputFlags, LineReader, in_open_block, unwrapped
 from llmcli.cli.output import Output
 
 
@@ -37,7 +38,8 @@ def test_line_by_line_where_the_terminal_cannot_more(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stdin", io.StringIO('Hello\n\n"""\none\n\ntwo\n"""\nlast'))
     monkeypatch.setenv("TERM", "dumb")
-    reader = message_reader.message_reader(Output(stderr=screen), keep_history=False)
+    turns = SimpleNamespace(output=Output(stderr=screen))
+    reader = message_reader.message_reader(turns, InputFlags(no_history=True))
     assert isinstance(reader, LineReader)
     assert [reader.read() for _ in range(5)] == ["Hello", "", "one\n\ntwo", "last", None]
     assert screen.getvalue().startswith("> > > ")

@@ -15,6 +15,7 @@ TIMINGS = Timings(
     new_prompt_tokens=38,
     prefill_ms=181.8,
     prefill_tps=209.0,
+    ttfa_ms=None,
     ttft_ms=186.0,
     decode_tokens=128,
     decode_ms=5981.0,

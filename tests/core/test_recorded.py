@@ -14,7 +14,7 @@ from llmcli.core.cache import KVCache
 from llmcli.core.linear import JoinedLinear, Linear
 from llmcli.core.model import Decoder
 from llmcli.core.quantize import quantize
-from llmcli.core.recorded import step
+from llmcli.core.recorded import _Watch, step
 from llmcli.core.schemes import SCHEMES, Name
 
 pytestmark = pytest.mark.skipif(kernels.chosen() == "torch", reason="built without a C compiler")
@@ -140,3 +140,8 @@ def test_replays_change_nothing_for_later_passes() -> None:
     for token in range(6):
         step(decoder, torch.tensor([[token]]), cache)
     assert torch.equal(decoder(ids), before)
+
+
+def test_recording_does_not_import_the_compiler() -> None:
+    # What torch wraps for it imports torch._dynamo at its first call, which takes seconds.
+    assert not hasattr(_Watch.__torch_dispatch__, "__wrapped__")

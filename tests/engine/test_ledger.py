@@ -57,7 +57,7 @@ def say(monkeypatch: pytest.MonkeyPatch) -> Say:
         class Scripted:
             def __init__(self, *_: object) -> None: ...
 
-            def draw(self, logits: object, prompt: object, answer: list[int]) -> Draw:
+            def draw(self, logits: object, prompt: object, answer: list[int], *_: object) -> Draw:
                 return Draw(ids[len(answer)], -1.0)
 
         with monkeypatch.context() as patch:

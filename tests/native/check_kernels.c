@@ -120,7 +120,7 @@ static void check_packed(const Kernels *k, long n, long in, long out, int bits, 
     op.x = x, op.y = y;
     k->packed_prepare(&op, steps, step, sums);
     op.steps = steps, op.step = step, op.sums = sums;
-    k->unpack(&op, 0, tiles, plain, F32);
+    k->unpack(&op, 0, op.out, plain, F32);
     for (int turn = 0; turn < 2; turn++) { /* zero points as they are known, then as an array */
         op.zeros = turn ? zeros : 0;
         k->packed(&op, 0, tiles / 2);

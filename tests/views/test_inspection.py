@@ -110,12 +110,14 @@ def test_a_folder_that_contradicts_itself_is_refused(tmp_path, fault, told):
     assert f"llmcli inspect {folder / 'model.safetensors'}" in (caught.value.hint or "")
 
 
-def test_an_unknown_family_is_refused_with_a_way_to_look(tmp_path):
-    folder = write_shape(tmp_path, {**SMALL, "model_type": "mamba"})
-    with pytest.raises(InvalidModelError, match="mamba") as caught:
-        report_of(folder)
-    assert "supported: " in (caught.value.hint or "")
-    assert "model.safetensors" in (caught.value.hint or "")
+def test_an_unknown_family_is_listed_by_its_headers(tmp_path):
+    known = report_of(write_shape(tmp_path / "known", SMALL))
+    report = report_of(write_shape(tmp_path / "unknown", {**SMALL, "model_type": "mamba"}))
+    assert (report.family, report.tied, report.attention, report.kv_cache) == (None,) * 4
+    assert report.totals.parameters == known.totals.parameters
+    assert [group.name for group in report.groups] == [None, "model.layers.0-4", None]
+    (warning,) = report.warnings
+    assert "config.json: model_type 'mamba' is none that llmcli runs" in warning
 
 
 def test_a_file_alone_is_listed_and_nothing_is_made_up(tmp_path):
@@ -157,12 +159,12 @@ def test_a_file_is_listed_though_the_config_beside_it_contradicts(tmp_path):
 
 
 def test_a_file_is_listed_though_the_config_beside_it_is_none_of_ours(tmp_path):
-    folder = write_shape(tmp_path, {**SMALL, "model_type": "mamba"})
-    report = report_of(folder / "model.safetensors")
-    assert report.family is None
-    assert report.totals.tensors == 47
-    assert "left aside" in report.warnings[0]
-    assert "mamba" in report.warnings[0]
+    for model_type, told in (("mamba", "none that llmcli runs"), (3, "left aside")):
+        folder = write_shape(tmp_path, {**SMALL, "model_type": model_type})
+        report = report_of(folder / "model.safetensors")
+        assert report.family is None
+        assert report.totals.tensors == 47
+        assert told in report.warnings[0]
 
 
 def test_a_damaged_file_is_refused(tmp_path):

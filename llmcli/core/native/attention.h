@@ -2,111 +2,128 @@
    Flash-Decoding (https://crfm.stanford.edu/2023/10/12/flashdecoding.html): each piece leaves its
    largest score, its sum of weights and its weighted sum of values, and `merge` joins them. */
 
-enum { MOST_CHUNK = 128, AT_ONCE = 4, PART = 2 };
+enum { MOST_CHUNK = 128, PART = 2, HEADS = 3 };
 
 static long n_chunks(const Attend *op) { return (op->last - op->first + op->chunk - 1) / op->chunk; }
 
-/* Rows at .. at + AT_ONCE - 1 in fp32: where they lie, if they are, else copied to `wide`. */
-INLINE const float *widened(const void *rows, Kind kind, long width, float *wide)
-{
-    if (kind == F32)
-        return rows;
-    long i = 0;
-    for (; i + LANES <= AT_ONCE * width; i += LANES)
-        store(wide + i, load_kind(rows, i, kind));
-    for (; i < AT_ONCE * width; i++)
-        wide[i] = read(rows, i, kind);
-    return wide;
-}
+/* How many query heads are done at once: their sums stay in registers. */
+INLINE long heads_at_once(long left) { return left == 4 ? 2 : left < HEADS ? left : HEADS; }
 
-INLINE float dot_product(const float *a, const void *b, Kind kind, long n)
+/* Scores of `heads` query heads against n positions. */
+INLINE void score_heads(const float *q, const void *keys, Kind kind, long width, long n, int heads,
+                        float *scores)
 {
-    vf total = {0};
-    long i = 0;
-    for (; i + LANES <= n; i += LANES)
-        total += load(a + i) * load_kind(b, i, kind);
-    float dot = sum(total);
-    for (; i < n; i++)
-        dot += a[i] * read(b, i, kind);
-    return dot;
-}
-
-/* Scores of all query heads of the group against n positions. */
-INLINE void score(const Attend *op, const float *q, long group, const void *keys, Kind kind,
-                  long n, float *scores)
-{
-    const long width = op->width, size = kind == F32 ? 4 : 2;
-    float wide[AT_ONCE * 512];
+    enum { POSITIONS = 4 };
     long at = 0;
-    for (; at + AT_ONCE <= n; at += AT_ONCE) {
-        const float *k = widened((const char *)keys + at * width * size, kind, width, wide);
-        for (long head = 0; head < group; head++) {
-            const float *query = q + head * width;
-            vf totals[AT_ONCE];
-            for (int p = 0; p < AT_ONCE; p++)
-                totals[p] = (vf){0};
-            long i = 0;
-            for (; i + LANES <= width; i += LANES)
-                for (int p = 0; p < AT_ONCE; p++)
-                    totals[p] += load(query + i) * load(k + p * width + i);
-            for (int p = 0; p < AT_ONCE; p++) {
-                float dot = sum(totals[p]);
-                for (long j = i; j < width; j++)
-                    dot += query[j] * k[p * width + j];
-                scores[head * MOST_CHUNK + at + p] = dot;
+    for (; at + POSITIONS <= n; at += POSITIONS) {
+        const long from = at * width;
+        vf totals[HEADS][POSITIONS];
+        UNROLL
+        for (int head = 0; head < heads; head++)
+            UNROLL
+            for (int p = 0; p < POSITIONS; p++)
+                totals[head][p] = (vf){0};
+        long i = 0;
+        for (; i + LANES <= width; i += LANES)
+            UNROLL
+            for (int p = 0; p < POSITIONS; p++) {
+                const vf k = load_kind(keys, from + p * width + i, kind);
+                UNROLL
+                for (int head = 0; head < heads; head++)
+                    totals[head][p] += load(q + head * width + i) * k;
             }
+        UNROLL
+        for (int head = 0; head < heads; head++) {
+            const vf *t = totals[head];
+            vf4 dots = sums_of(t[0], t[1], t[2], t[3]);
+            for (long j = i; j < width; j++)
+                UNROLL
+                for (int p = 0; p < POSITIONS; p++)
+                    dots[p] += q[head * width + j] * read(keys, from + p * width + j, kind);
+            memcpy(scores + head * MOST_CHUNK + at, &dots, sizeof dots);
         }
     }
     for (; at < n; at++)
-        for (long head = 0; head < group; head++)
-            scores[head * MOST_CHUNK + at] =
-                dot_product(q + head * width, (const char *)keys + at * width * size, kind, width);
+        UNROLL
+        for (int head = 0; head < heads; head++) {
+            vf total = {0};
+            long i = 0;
+            for (; i + LANES <= width; i += LANES)
+                total += load(q + head * width + i) * load_kind(keys, at * width + i, kind);
+            float dot = sum(total);
+            for (; i < width; i++)
+                dot += q[head * width + i] * read(keys, at * width + i, kind);
+            scores[head * MOST_CHUNK + at] = dot;
+        }
 }
 
-/* Scores to weights e^(score - largest), in place. */
+/* Scores to weights e^(score - largest), in place; the row has room for whole vectors. */
 INLINE void weigh(const Attend *op, float *scores, long n, float *top, float *total)
 {
     if (op->softcap > 0)
-        for (long i = 0; i < n; i += LANES) /* the row has room for whole vectors */
+        for (long i = 0; i < n; i += LANES)
             store(scores + i, tanh_of(load(scores + i) / op->softcap) * op->softcap);
-    *top = scores[0];
-    for (long i = 1; i < n; i++)
-        *top = scores[i] > *top ? scores[i] : *top;
-    *total = 0;
-    for (long i = 0; i < n; i += LANES)
-        store(scores + i, exponential(load(scores + i) - *top));
-    for (long i = 0; i < n; i++)
-        *total += scores[i];
+    for (long i = n; i % LANES; i++)
+        scores[i] = scores[0];
+    vf tops = load(scores), totals = {0};
+    for (long i = LANES; i < n; i += LANES)
+        tops = larger(load(scores + i), tops);
+    *top = largest(tops);
+    for (long i = n; i % LANES; i++)
+        scores[i] = -INFINITY;
+    for (long i = 0; i < n; i += LANES) {
+        const vf weights = exponential(load(scores + i) - *top);
+        store(scores + i, weights);
+        totals += weights;
+    }
+    *total = sum(totals);
 }
 
-INLINE void mix(const Attend *op, const float *weights, long group, const void *values, Kind kind,
-                long n, float *sums, long sums_stride)
+/* `vectors` vectors of the weighted sums of values, from number i of each row on. */
+INLINE void mix_heads(const float *weights, const void *values, Kind kind, long width, long n,
+                      int heads, long i, int vectors, float *sums, long sums_stride)
 {
-    const long width = op->width, size = kind == F32 ? 4 : 2;
-    float wide[AT_ONCE * 512];
-    long at = 0;
-    for (; at + AT_ONCE <= n; at += AT_ONCE) {
-        const float *v = widened((const char *)values + at * width * size, kind, width, wide);
-        for (long head = 0; head < group; head++) {
-            const float *w = weights + head * MOST_CHUNK + at;
-            float *to = sums + head * sums_stride;
-            long i = 0;
-            for (; i + LANES <= width; i += LANES) {
-                vf total = load(to + i);
-                for (int p = 0; p < AT_ONCE; p++)
-                    total += w[p] * load(v + p * width + i);
-                store(to + i, total);
-            }
-            for (; i < width; i++)
-                for (int p = 0; p < AT_ONCE; p++)
-                    to[i] += w[p] * v[p * width + i];
+    vf totals[HEADS][4];
+    UNROLL
+    for (int head = 0; head < heads; head++)
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            totals[head][v] = (vf){0};
+    for (long at = 0; at < n; at++)
+        UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const vf value = load_kind(values, at * width + i + v * LANES, kind);
+            UNROLL
+            for (int head = 0; head < heads; head++)
+                totals[head][v] += weights[head * MOST_CHUNK + at] * value;
         }
-    }
-    for (; at < n; at++)
-        for (long head = 0; head < group; head++) {
-            float *to = sums + head * sums_stride;
-            for (long i = 0; i < width; i++)
-                to[i] += weights[head * MOST_CHUNK + at] * read(values, at * width + i, kind);
+    UNROLL
+    for (int head = 0; head < heads; head++)
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            store(sums + head * sums_stride + i + v * LANES, totals[head][v]);
+}
+
+/* One piece for `heads` query heads; `own` is where the first of them leaves its part. */
+INLINE void attend_heads(const Attend *op, const float *q, const void *keys, const void *values,
+                         Kind kind, long n, int heads, float *own, long stride)
+{
+    const long width = op->width;
+    float scores[HEADS * MOST_CHUNK] = {0};
+    score_heads(q, keys, kind, width, n, heads, scores);
+    for (int head = 0; head < heads; head++)
+        weigh(op, scores + head * MOST_CHUNK, n, own + head * stride, own + head * stride + 1);
+    long i = 0;
+    for (; i + 4 * LANES <= width; i += 4 * LANES)
+        mix_heads(scores, values, kind, width, n, heads, i, 4, own + PART, stride);
+    for (; i + LANES <= width; i += LANES)
+        mix_heads(scores, values, kind, width, n, heads, i, 1, own + PART, stride);
+    for (; i < width; i++)
+        for (int head = 0; head < heads; head++) {
+            float total = 0;
+            for (long at = 0; at < n; at++)
+                total += scores[head * MOST_CHUNK + at] * read(values, at * width + i, kind);
+            own[head * stride + PART + i] = total;
         }
 }
 
@@ -119,19 +136,16 @@ INLINE void attend_kind(const Attend *op, long kv_head, long chunk, Kind kind)
     const long at = (kv_head * op->stride + from * width) * size;
     float *parts = op->parts + kv_head * group * stride + chunk * part;
     const float *q = op->q + kv_head * group * width;
-    /* Many query heads on one KV head are done a few at a time, to bound the scores' room. */
-    enum { MOST_HEADS = 8 };
-    float scores[MOST_HEADS * MOST_CHUNK];
-    for (long head = 0; head < group; head += MOST_HEADS) {
-        const long some = group - head < MOST_HEADS ? group - head : MOST_HEADS;
-        float *own = parts + head * stride;
-        memset(scores, 0, sizeof scores);
-        score(op, q + head * width, some, (const char *)op->keys + at, kind, n, scores);
-        for (long i = 0; i < some; i++) {
-            weigh(op, scores + i * MOST_CHUNK, n, own + i * stride, own + i * stride + 1);
-            memset(own + i * stride + PART, 0, (size_t)width * sizeof(float));
-        }
-        mix(op, scores, some, (const char *)op->values + at, kind, n, own + PART, stride);
+    const char *keys = (const char *)op->keys + at, *values = (const char *)op->values + at;
+    for (long head = 0; head < group;) {
+        const long heads = heads_at_once(group - head);
+        if (heads == 3)
+            attend_heads(op, q + head * width, keys, values, kind, n, 3, parts + head * stride, stride);
+        else if (heads == 2)
+            attend_heads(op, q + head * width, keys, values, kind, n, 2, parts + head * stride, stride);
+        else
+            attend_heads(op, q + head * width, keys, values, kind, n, 1, parts + head * stride, stride);
+        head += heads;
     }
 }
 
@@ -155,7 +169,14 @@ static void merge(const Attend *op, void *z, Kind kind)
             parts[c * part] = expf(parts[c * part] - top);
             total += parts[c * part] * parts[c * part + 1];
         }
-        for (long i = 0; i < op->width; i++) {
+        long i = 0;
+        for (; i + LANES <= op->width; i += LANES) {
+            vf mixed = {0};
+            for (long c = 0; c < chunks; c++)
+                mixed += parts[c * part] * load(parts + c * part + PART + i);
+            store_kind(z, head * op->width + i, mixed / total, kind);
+        }
+        for (; i < op->width; i++) {
             float mixed = 0;
             for (long c = 0; c < chunks; c++)
                 mixed += parts[c * part] * parts[c * part + PART + i];

@@ -130,7 +130,7 @@ typedef struct {
                      float *room);
     void (*packed_prepare)(const Packed *op, int16_t *steps, float *step, int32_t *sums);
     void (*packed)(const Packed *op, long first_tile, long last_tile);
-    void (*unpack)(const Packed *op, long first_tile, long last_tile, void *to, Kind kind);
+    void (*unpack)(const Packed *op, long first_row, long last_row, void *to, Kind kind);
     void (*quantize)(const Quantize *op, long first_tile, long last_tile, void *room);
     void (*norm)(const Norm *op);
     void (*activate)(const Activate *op);

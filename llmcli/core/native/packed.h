@@ -21,29 +21,29 @@ static void packed_prepare(const Packed *op, int16_t *steps, float *step, int32_
     const long groups = (op->in + GROUP - 1) / GROUP;
     for (long row = 0; row < op->n; row++)
         for (long g = 0; g < groups; g++, steps += GROUP) {
-            float x[GROUP] = {0}, top, unusable = 0;
-            long n = op->in - g * GROUP < GROUP ? op->in - g * GROUP : GROUP;
-            for (long i = 0; i < n; i++)
-                x[i] = read(op->x, row * op->in + g * GROUP + i, op->x_kind);
-            vf tops = {0}, nothing = {0};
-            for (int i = 0; i < GROUP; i += LANES) {
-                tops = larger(magnitude(load(x + i)), tops);
-                nothing += load(x + i) * 0.0f; /* NaN, where a number is infinite or NaN */
+            float rest[GROUP] = {0};
+            const long from = row * op->in + g * GROUP, n = op->in - g * GROUP;
+            vf x[GROUP / LANES], tops = {0}, nothing = {0}, totals = {0};
+            for (int i = 0; n < GROUP && i < n; i++)
+                rest[i] = read(op->x, from + i, op->x_kind);
+            for (int v = 0; v < GROUP / LANES; v++) {
+                x[v] = n < GROUP ? load(rest + v * LANES) : load_kind(op->x, from + v * LANES, op->x_kind);
+                tops = larger(magnitude(x[v]), tops);
+                nothing += x[v] * 0.0f; /* NaN, where a number is infinite or NaN */
             }
-            top = largest(tops), unusable = sum(nothing);
+            const float top = largest(tops), unusable = sum(nothing);
             const float inverse = top > 0 ? 32767.0f / top : 0;
-            int32_t total = 0;
             /* Below 2^-126 the inverse is infinite: such a group is too small to matter. */
             const int usable = unusable == 0 && inverse < INFINITY;
-            for (int i = 0; i < GROUP; i += LANES) {
-                vf scaled = load(x + i) * splat(usable ? inverse : 0.0f);
-                scaled = choose((vi)splat_bits(usable ? 0xffffffff : 0), scaled, (vf){0});
-                vi rounded = (vi)(scaled + 12582912.0f) - (vi)splat(12582912.0f);
-                for (int j = 0; j < LANES; j++) {
-                    steps[i + j] = (int16_t)rounded[j];
-                    total += rounded[j];
-                }
+            for (int v = 0; v < GROUP / LANES; v++) {
+                typedef int16_t vs __attribute__((vector_size(VECTOR / 2)));
+                vf scaled = choose((vi)splat_bits(usable ? 0xffffffff : 0), x[v] * inverse, (vf){0});
+                const vi rounded = (vi)(scaled + 12582912.0f) - (vi)splat(12582912.0f);
+                const vs narrow = __builtin_convertvector(rounded, vs);
+                memcpy(steps + v * LANES, &narrow, sizeof narrow);
+                totals += __builtin_convertvector(rounded, vf); /* exact: below 2^24 */
             }
+            const int32_t total = (int32_t)sum(totals);
             *step++ = unusable == 0 ? (usable ? top / 32767.0f : 0) : NAN;
             *sums++ = total;
         }
@@ -82,7 +82,9 @@ INLINE void packed_tile(const Packed *op, long tile, long row, int bits, float *
             for (int p = 0; p < per_run; p++)
                 x[p] = broadcast_pair(steps, pair + p);
             for (int v = 0; v < VECTORS; v++, codes += VECTOR) {
-                vu word = load_bits(codes);
+                const vu word = load_bits(codes);
+                if (v * VECTOR % 64 == 0)
+                    __builtin_prefetch(codes + AHEAD);
                 for (int p = 0; p < per_run; p++)
                     total[v] += multiply_halves(word >> bits * p & mask, x[p]);
             }
@@ -147,14 +149,14 @@ static void unpack_group(const Packed *op, long row, long g, float values[GROUP]
     }
 }
 
-/* Tiles first .. last - 1 as the rows of a plain matrix (rows, in), at `to`. */
+/* Rows first .. last - 1 as a plain matrix (rows, in), at `to`. */
 static void unpack(const Packed *op, long first, long last, void *to, Kind kind)
 {
-    for (long row = first * TILE; row < last * TILE && row < op->out; row++)
+    for (long row = first; row < last; row++)
         for (long g = 0; g * GROUP < op->in; g++) {
             float values[GROUP];
             unpack_group(op, row, g, values);
             for (long k = 0; k < GROUP && g * GROUP + k < op->in; k++)
-                write(to, (row - first * TILE) * op->in + g * GROUP + k, values[k], kind);
+                write(to, (row - first) * op->in + g * GROUP + k, values[k], kind);
         }
 }

@@ -151,18 +151,27 @@ static void rotate(const void *x, Kind kind, long width, long rotated, const flo
                    const float *sin, float scale, float *to)
 {
     const long half = rotated / 2;
-    for (long i = 0; i < half; i++) {
+    long i = 0;
+    for (; i + LANES <= half; i += LANES) {
+        const vf a = load_kind(x, i, kind), b = load_kind(x, i + half, kind);
+        store(to + i, (a * load(cos + i) - b * load(sin + i)) * scale);
+        store(to + i + half, (b * load(cos + i + half) + a * load(sin + i + half)) * scale);
+    }
+    for (; i < half; i++) {
         float a = read(x, i, kind), b = read(x, i + half, kind);
         to[i] = (a * cos[i] - b * sin[i]) * scale;
         to[i + half] = (b * cos[i + half] + a * sin[i + half]) * scale;
     }
-    for (long i = rotated; i < width; i++)
+    for (i = rotated; i < width; i++)
         to[i] = read(x, i, kind) * scale;
 }
 
 static void narrow(const float *x, long n, void *to, Kind kind)
 {
-    for (long i = 0; i < n; i++)
+    long i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store_kind(to, i, load(x + i), kind);
+    for (; i < n; i++)
         write(to, i, x[i], kind);
 }
 

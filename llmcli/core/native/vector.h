@@ -12,6 +12,11 @@
 #endif
 
 #define LANES (VECTOR / 4)
+/* Before a loop over registers: only where it is unrolled do they stay registers. */
+#define UNROLL _Pragma("GCC unroll 8")
+/* Bytes from where weights are read to where they are asked for ahead: work on each number leaves
+   the CPU too few loads under way by itself. fp32 needs no help. */
+#define AHEAD 1024
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float vf __attribute__((vector_size(VECTOR)));
@@ -64,9 +69,16 @@ INLINE vf load_kind(const void *p, long at, Kind kind)
 {
     if (kind == F32)
         return load((const float *)p + at);
+    const uint16_t *from = (const uint16_t *)p + at;
+#if defined(__AVX512F__) && VECTOR == 64
+    return (vf)((vu)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)from)) << 16);
+#elif defined(__AVX2__) && VECTOR == 32
+    return (vf)((vu)_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)from)) << 16);
+#else
     vh h;
-    memcpy(&h, (const uint16_t *)p + at, sizeof h);
+    memcpy(&h, from, sizeof h);
     return (vf)(__builtin_convertvector(h, vu) << 16);
+#endif
 }
 
 INLINE vi load_bytes(const uint8_t *p)
@@ -102,35 +114,50 @@ INLINE void store_kind(void *p, long at, vf v, Kind kind)
     memcpy((uint16_t *)p + at, &h, sizeof h);
 }
 
-/* Halves are added to halves until one number is left. */
+typedef float vf4 __attribute__((vector_size(16)));
+
+/* Lane by lane, until four are left: halves joined to halves. */
+#if LANES == 4
+#define QUARTER(v, join) (v)
+#elif LANES == 8
+#define UPPER(v) __builtin_shufflevector(v, v, 4, 5, 6, 7)
+#define LOWER(v) __builtin_shufflevector(v, v, 0, 1, 2, 3)
+#define QUARTER(v, join) join(LOWER(v), UPPER(v))
+#else
+#define PART_OF(v, i) __builtin_shufflevector(v, v, i, i + 1, i + 2, i + 3)
+#define QUARTER(v, join) join(join(PART_OF(v, 0), PART_OF(v, 8)), join(PART_OF(v, 4), PART_OF(v, 12)))
+#endif
+
+INLINE vf4 add_four(vf4 a, vf4 b) { return a + b; }
+INLINE vf4 larger_four(vf4 a, vf4 b)
+{
+    typedef int32_t vi4 __attribute__((vector_size(16)));
+    const vi4 above = a > b;
+    return (vf4)(((vi4)a & above) | ((vi4)b & ~above));
+}
+
 INLINE float sum(vf v)
 {
-#if LANES == 16
-    v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-#endif
-#if LANES >= 8
-    typedef float vf8 __attribute__((vector_size(32)));
-    vf8 eight;
-    memcpy(&eight, &v, sizeof eight);
-    eight += __builtin_shufflevector(eight, eight, 4, 5, 6, 7, 0, 1, 2, 3);
-#else
-    vf eight = v;
-#endif
-    typedef float vf4 __attribute__((vector_size(16)));
-    vf4 four;
-    memcpy(&four, &eight, sizeof four);
+    vf4 four = QUARTER(v, add_four);
     four += __builtin_shufflevector(four, four, 2, 3, 0, 1);
     return four[0] + four[1];
 }
 
+/* The sums of four vectors. */
+INLINE vf4 sums_of(vf a, vf b, vf c, vf d)
+{
+    const vf4 w = QUARTER(a, add_four), x = QUARTER(b, add_four);
+    const vf4 y = QUARTER(c, add_four), z = QUARTER(d, add_four);
+    const vf4 wx = __builtin_shufflevector(w, x, 0, 4, 1, 5) + __builtin_shufflevector(w, x, 2, 6, 3, 7);
+    const vf4 yz = __builtin_shufflevector(y, z, 0, 4, 1, 5) + __builtin_shufflevector(y, z, 2, 6, 3, 7);
+    return __builtin_shufflevector(wx, yz, 0, 1, 4, 5) + __builtin_shufflevector(wx, yz, 2, 3, 6, 7);
+}
+
 INLINE float largest(vf v)
 {
-    float lanes[LANES], top;
-    memcpy(lanes, &v, sizeof v);
-    top = lanes[0];
-    for (int i = 1; i < LANES; i++)
-        top = lanes[i] > top ? lanes[i] : top;
-    return top;
+    vf4 four = QUARTER(v, larger_four);
+    four = larger_four(four, __builtin_shufflevector(four, four, 2, 3, 0, 1));
+    return four[0] > four[1] ? four[0] : four[1];
 }
 
 /* e^x to about 1 unit in the last place: x = n ln 2 + r, a polynomial in r, n into the exponent. */
