@@ -17,6 +17,7 @@ from llmcli.engine.folder import check_folder
 from llmcli.engine.generate import Generation
 from llmcli.engine.grammar import Grammar, Vocabulary
 from llmcli.engine.session import Model, load
+from llmcli.engine.thinking import thinking_filter
 from llmcli.errors import UsageError
 
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -167,12 +168,16 @@ def test_a_thought_before_the_answer_is_free(tmp_path: Path) -> None:
     config = json.loads((folder / "tokenizer_config.json").read_text())
     write_json(folder / "tokenizer_config.json", {**config, "chat_template": template})
     model = load_folder(folder)
-    conversation = Conversation(model)
-    generation = conversation.ask("Hello", SPECS[1], grammar=schema("date"), max_tokens=200)
+    ids = model.template.encode([{"role": "user", "content": "Hello"}])
     said = model.tokenizer.encode(" the cat sat</think>")
-    thought = [Draw(token, 0.0) for token in said]
-    # What is thought is given here, since random weights would never close a thought.
-    generation._given = tuple(thought)
+    generation = Generation(
+        model,
+        ids,
+        SPECS[1],
+        thinking=thinking_filter(model.template, model.tokenizer, ids),
+        given=[Draw(token, 0.0) for token in said],  # random weights would never close a thought
+        grammar=schema("date"),
+    )
     list(generation)
     assert generation.thought == "the cat sat"
     jsonschema.validate(json.loads(generation.text), SCHEMAS["date"])
