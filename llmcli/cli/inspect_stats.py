@@ -25,22 +25,18 @@ _NUMBERS = (1, 2, 3, 4, 5, 6, 7)
 _UNKNOWN = "unknown"
 
 
-def require_local(source: "Source | RemoteModel") -> "Source":
-    """Weights that are on this disk. Raises UsageError."""
+def measured(
+    report: "Inspection", source: "Source | RemoteModel", output: Output
+) -> "MeasuredInspection":
+    """The report with statistics of its tensors. Raises UsageError where they are not here."""
     from llmcli.checkpoint.store import Source
-
-    if isinstance(source, Source):
-        return source
-    raise UsageError(
-        f"--stats reads the weights, and those of {source.name} are on the hub",
-        hint=f"download it first: llmcli download {source.name}@{source.commit}",
-    )
-
-
-def measured(report: "Inspection", source: "Source", output: Output) -> "MeasuredInspection":
-    """The report with statistics of its tensors."""
     from llmcli.engine import torch_import
 
+    if not isinstance(source, Source):
+        raise UsageError(
+            f"--stats reads the weights, and those of {source.name} are on the hub",
+            hint=f"download it first: llmcli download {source.name}@{source.commit}",
+        )
     n_bytes = sum(tensor.bytes for tensor in report.tensors)
     output.notice(f"--stats reads the weights: {size(n_bytes)}")
     with interruptible(), progress_bar(output, "reading the weights", n_bytes) as progress:
