@@ -43,9 +43,10 @@ class ChatCompleter(Completer):
         if name == "set":
             setting, space, value = rest.lstrip().partition(" ")
             return self._values(setting, value) if space else self._settings(setting)
-        if name in TAKE_FILES or (name == "json" and rest.startswith("@")):
-            typed = rest.lstrip() if name in TAKE_FILES else rest[1:]
-            return self._files.get_completions(Document(typed), event)
+        if name == "json":
+            return self._schemas(rest.lstrip(), event)
+        if name in TAKE_FILES:
+            return self._files.get_completions(Document(rest.lstrip()), event)
         names = self._turns.keeper.store.names() if name in TAKE_SESSIONS else []
         return [_completion(known, rest, "") for known in names if known.startswith(rest)]
 
@@ -65,6 +66,13 @@ class ChatCompleter(Completer):
             values.setdefault(value, "")
         for value, meta in values.items():
             if value.startswith(typed):
+                yield _completion(value, typed, meta)
+
+    def _schemas(self, typed: str, event: CompleteEvent) -> Iterable[Completion]:
+        if typed.startswith("@"):
+            yield from self._files.get_completions(Document(typed[1:]), event)
+        for value, meta in (("@", "a schema from a file"), ("off", "answers are free again")):
+            if value.startswith(typed) and value != typed:
                 yield _completion(value, typed, meta)
 
 

@@ -15,11 +15,11 @@ def _json(turns: Turns, rest: str) -> bool:
 
     if rest == "off":
         turns.grammar = None
-        say(turns, "answers are free")
+        say(turns, "answers are free again")
         return True
     turns.grammar = Grammar.read("json_schema", text_or_file(rest or ANY_OBJECT))
-    what = "that fits the schema" if rest else "of any kind of object"
-    say(turns, f"from the next turn on every answer is JSON {what}; /json off ends that")
+    what = "JSON that fits the schema" if rest else "JSON objects"
+    say(turns, f"from now on answers are {what}; /json off ends that")
     for warning in turns.grammar.warnings:
         say(turns, f"warning: {warning}")
     return True

@@ -4,7 +4,7 @@ It knows nothing of how tokens are made.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -98,8 +98,11 @@ class ChatSummary(Summary):
 def stream(generation: "Generation", output: Output, looks: Looks = PLAIN) -> None:
     """Print every token as it is made; Ctrl+C ends the answer and keeps what was said.
 
-    Text ends with a line break. On a terminal it is made safe; elsewhere it is byte for byte.
+    Text ends with a line break. On a terminal it is made safe; elsewhere it is byte for byte. What
+    follows a grammar is no Markdown.
     """
+    if generation.constrained is not None:
+        looks = replace(looks, markdown=False)
     view = JsonLines(output) if output.json else AnswerView(output, looks)
     try:
         try:

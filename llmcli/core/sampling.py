@@ -114,13 +114,15 @@ def keep_min_p(logits: Tensor, p: float) -> Tensor:
     return torch.where(logits < logits.max() + math.log(p), -math.inf, logits)
 
 
+@torch.inference_mode()
 def best_logprobs(logits: Tensor, k: int) -> list[tuple[int, float]]:
     """The `k` likeliest tokens with the logarithms of the model's own probabilities for them, best
     first, of equals the lower id; all tokens where there are no more."""
-    logprobs = torch.log_softmax(logits.double(), dim=0)
+    logits = logits.float()
     ids = best_ids(logits, min(k, len(logits)))
-    found = zip(ids.tolist(), logprobs[ids].tolist(), strict=True)
-    return sorted(found, key=lambda candidate: -candidate[1])
+    _, _, total = ops.survey(logits)  # as in `Sampler.draw`: to the last bit the same
+    found = zip(ids.tolist(), logits[ids].tolist(), strict=True)
+    return [(token, logit - total) for token, logit in sorted(found, key=lambda one: -one[1])]
 
 
 def entropy_bits(logits: Tensor) -> float:

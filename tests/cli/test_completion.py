@@ -60,6 +60,15 @@ def test_settings_and_their_values(complete):
     assert complete("/undo ") == {}
 
 
+def test_schemas(complete, tmp_path, monkeypatch):
+    assert set(complete("/json ")) == {"/json @", "/json off"}
+    assert set(complete("/json o")) == {"/json off"}
+    assert complete('/json {"type": ') == complete("/json off") == {}
+    (tmp_path / "person.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert set(complete("/json @pers")) == {"/json @person.json"}
+
+
 @pytest.mark.parametrize("before", ["/read ", "/export ", "/json @"])
 def test_files(complete, tmp_path, before):
     (tmp_path / "notes.txt").touch()
