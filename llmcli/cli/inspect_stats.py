@@ -48,6 +48,8 @@ def measured(
 
 def statistics(report: "MeasuredInspection") -> Page:
     """A row for each tensor; on a narrow terminal, names stand below those of their layers."""
+    from llmcli.views.statistics import TensorStats
+
     flaws = [bool(sum(_counts(report, what))) for what in ("nan", "infinite")]
     names = ("NaN" if flaws[0] else "", "infinite" if flaws[1] else "")
     header: Row = ("tensor", "min", "max", "mean", "sd", "zeros", *names)
@@ -55,7 +57,7 @@ def statistics(report: "MeasuredInspection") -> Page:
     whole = [header, *((cell(name), *row) for name, row in rows.items())]
     below, headings = _below_layers(report, rows)
     grid = Grid([whole, [header, *below]], _NUMBERS, headings)
-    data: list[Record] = [tuple(field.name for field in fields(report.stats[0]))]
+    data: list[Record] = [tuple(field.name for field in fields(TensorStats))]
     data += [(cell(each.name), *list(vars(each).values())[1:]) for each in report.stats]
     return Page(headline(report), [grid, Notes(_notes(report))], data)
 
