@@ -63,7 +63,7 @@ class Flow:
 
     def finish(self) -> None:
         """Print what is held back, and end the line."""
-        self._end_word()
+        self.end_word()
         self._put("\n", "")
 
     def _text(self, text: str, style: str) -> None:
@@ -71,19 +71,20 @@ class Flow:
 
         for piece in re.findall(r"\s+|\S+", text):
             if piece.isspace():
-                self._end_word()
+                self.end_word()
                 self._space += len(piece)
                 continue
             for word in [piece] if piece.isascii() else _words(piece):
                 if self._word and (_is_wide(word) or _is_wide(self._word[-1][0])):
-                    self._end_word()
+                    self.end_word()
                 self._word.append((word, style))
             width = sum(cell_len(word) for word, _ in self._word)
             if self._within or self._column + self._space + width > self._width:
                 self._print_word(width)
                 self._within = True  # which the terminal breaks if it is longer than a line
 
-    def _end_word(self) -> None:
+    def end_word(self) -> None:
+        """The last word is over, also where no space has been printed after it."""
         from rich.cells import cell_len
 
         if self._word:
@@ -108,7 +109,7 @@ class Flow:
         self._space, self._word = 0, []
 
     def _new_line(self, line: NewLine) -> None:
-        self._end_word()
+        self.end_word()
         if self._begun:
             self._put("\n\n" if line.blank else "\n", "")
         self._begun, self._column, self._space = True, 0, 0

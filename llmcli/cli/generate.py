@@ -101,7 +101,9 @@ def generate(
     loaded = load(checked, place, output)
 
     from llmcli.engine.generate import Generation
+    from llmcli.engine.thinking import thinking_filter
 
+    template = loaded.template if chat else None
     generation = Generation(
         loaded,
         ids,
@@ -111,6 +113,7 @@ def generate(
         use_cache=not no_cache,
         grammar=grammar,
         n_candidates=answer.logprobs,
+        thinking=thinking_filter(template, loaded.tokenizer, ids) if template else None,
     )
     if echo and not json:
         output.text(text)

@@ -60,6 +60,8 @@ class MarkdownStream:
         self._spaces = text[len(words) :]
         self._printed += len(words)
         self._flow.print(Span(words, self._last.style))
+        if self._spaces:
+            self._flow.end_word()
 
     def _update(self, *, final: bool) -> None:
         source = self._source if final else self._decided()
@@ -69,6 +71,8 @@ class MarkdownStream:
         self._last = last = blocks[-1]
         total = sum(block.n_units() for block in blocks)
         self._print(blocks, total if final else total - last.n_open)
+        if not last.n_open and source[-1:].isspace():
+            self._flow.end_word()
         words, end = source.rstrip(" "), last.parts[-1]
         flows = last.ends_in == "inline" and not last.n_open and source == self._source
         # Not where the source ends in what is no part of the text: line breaks, `#` of headings.

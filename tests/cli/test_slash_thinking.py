@@ -70,3 +70,13 @@ def test_commands(folder, template, file, capsys):
         told = capsys.readouterr().err
         assert (NO_SWITCH in " ".join(told.split())) is not file
         assert model.template.think is (think if file else None)
+
+
+def test_generate_tells_thinking_from_the_answer_in_a_chat_alone(folder, tmp_path, capsys, stdin):
+    (tmp_path / "opens.jinja").write_text("{{ messages[0].content }}<think>\n")
+    bias = ("-p", "Hi", "-n", "3", "--logit-bias", " the=100")
+    template = ("--chat", "--chat-template-file", str(tmp_path / "opens.jinja"))
+    for arguments, shown in (((), (" the the the\n", "")), (template, ("\n", "the the the\n"))):
+        assert run(["generate", str(folder), *bias, *arguments]) == 0
+        captured = capsys.readouterr()
+        assert (captured.out, captured.err) == shown
