@@ -3,7 +3,9 @@
 Puts tests/ on the import path for its own modules.
 """
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -16,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Whoever runs the tests keeps their own defaults, history and sessions to themselves.
-_OWN = tempfile.TemporaryDirectory()
+_OWN = Path(tempfile.mkdtemp())
+atexit.register(shutil.rmtree, _OWN, ignore_errors=True)
 for _variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
-    os.environ[_variable] = str(Path(_OWN.name) / _variable.lower())
+    os.environ[_variable] = str(_OWN / _variable.lower())
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

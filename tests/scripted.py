@@ -1,7 +1,7 @@
 """A model that says what a test has it say: its passes are run, and what it draws is scripted."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from llmcli.core.sampling import Draw, Sampler
 from llmcli.engine.session import Model
@@ -27,7 +27,7 @@ def say(monkeypatch, model: Model, *answers: str, probability: float = 0.5) -> N
     """Have the model give these answers, one after the other."""
     script: Iterator[int] = iter([id for answer in answers for id in ids_of(model, answer)])
 
-    def draw(self: Sampler, logits: object, prompt: Sequence[int], answer: Sequence[int]) -> Draw:
+    def draw(self: Sampler, *logits_and_ids: object) -> Draw:
         return Draw(next(script), math.log(probability))
 
     monkeypatch.setattr(Sampler, "draw", draw)

@@ -133,7 +133,7 @@ def test_the_settings_of_the_chat_page_are_read_as_they_stand(tmp_path: Path) ->
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LLMCLI_")}
     environment["XDG_CONFIG_HOME"] = str(tmp_path)
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["model"] == "demo"

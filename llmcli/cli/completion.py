@@ -1,4 +1,4 @@
-"""What Tab offers at the prompt of a chat: commands, settings and their values, files.
+"""What Tab offers at the prompt of a chat: commands, settings and their values, files, sessions.
 
 It knows where each is typed, and asks the chat for what there is at that moment.
 """
@@ -12,7 +12,8 @@ from llmcli.cli.output import safe
 from llmcli.cli.slash import ALIASES, COMMANDS
 from llmcli.cli.turns import Turns
 
-TAKE_FILES = frozenset({"read", "export", "load", "save"})
+TAKE_FILES = frozenset({"read", "export"})
+TAKE_SESSIONS = frozenset({"load", "save"})
 # Values that are worth a try; any other may be typed.
 USUAL = {
     "temperature": ("0", "0.7", "1"),
@@ -46,7 +47,8 @@ class ChatCompleter(Completer):
             return self._schemas(rest.lstrip(), event)
         if name in TAKE_FILES:
             return self._files.get_completions(Document(rest.lstrip()), event)
-        return []
+        names = self._turns.keeper.store.names() if name in TAKE_SESSIONS else []
+        return [_completion(known, rest, "") for known in names if known.startswith(rest)]
 
     def _settings(self, typed: str) -> Iterable[Completion]:
         for name, setting in self._turns.settings.table().items():

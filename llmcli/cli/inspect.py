@@ -153,7 +153,6 @@ def inspect(
     - `llmcli inspect demo --json | python -m json.tool`
     """
     from llmcli.checkpoint.remote import find_headers
-    from llmcli.cli import inspect_stats
     from llmcli.cli.inspect_memory import parse_size
     from llmcli.views import inspection
 
@@ -185,7 +184,6 @@ def inspect(
         _deliver(difference, inspect_diff.differences(difference), form, output, html, svg)
         return
     source = find_headers(model, revision=revision, offline=offline, notice=output.notice)
-    local = inspect_stats.require_local(source) if stats else None
     report = inspection.inspect(source, tree=look == "tree" or form == "json")
     if report.source.requests:
         output.notice(_cost(report))
@@ -198,9 +196,13 @@ def inspect(
         report = dataclasses.replace(report, subtotals=subtotals(report.tensors, by))
     if budget is not None:
         report = _fitted(report, budget)
-    if local is not None:
-        report = inspect_stats.measured(report, local, output)
-    page = _page(report, look, full=full, explain=explain)
+    if stats:
+        from llmcli.cli import inspect_stats
+
+        measured = inspect_stats.measured(report, source, output)
+        report, page = measured, inspect_stats.statistics(measured)
+    else:
+        page = _page(report, look, full=full, explain=explain)
     _deliver(report, page, form, output, html, svg)
 
 
@@ -305,17 +307,13 @@ def _page(report: "Inspection", look: "Look", *, full: bool, explain: bool) -> "
     from llmcli.cli.inspect_explain import explanation
     from llmcli.cli.inspect_memory import memory
     from llmcli.cli.inspect_params import parameters
-    from llmcli.cli.inspect_stats import statistics
     from llmcli.cli.inspect_table import inventory, sums
     from llmcli.cli.inspect_tree import tree
-    from llmcli.views.statistics import MeasuredInspection
 
     if look == "inventory":
         page = inventory(report, full=full)
     elif look == "by" and report.subtotals is not None:
         page = sums(report, report.subtotals)
-    elif isinstance(report, MeasuredInspection):
-        page = statistics(report)
     else:
         page = {"params": parameters, "memory": memory, "tree": tree}[look](report)
     if not explain:

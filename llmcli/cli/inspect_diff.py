@@ -55,11 +55,9 @@ def differences(told: "Difference") -> Page:
     facts += ["equal"] if told.equal else [f"{count}, {counted(len(told.config), 'field')} differ"]
     parts: list[Grid | Notes] = [Grid([_totals(told)], (1, 2, 3))]
     if told.tensors:
-        rows: list[Row] = [("tensor", "", "A", "B")]
-        rows += map(_tensor_row, fold(told.tensors))
-        parts.append(Grid([rows], ()))
+        parts.append(_tensors(fold(told.tensors)))
     if told.config:
-        rows = [("config.json", "", "A", "B")]
+        rows: list[Row] = [("config.json", "", "A", "B")]
         rows += map(_field_row, told.config)
         parts.append(Grid([rows], ()))
     parts.append(Notes([_verdict(told)]))
@@ -80,12 +78,27 @@ def _more(count: int) -> str:
     return f"{count:+,}" if count else "0"
 
 
-def _tensor_row(row: "FoldedDifference") -> Row:
-    name = cell(row.name[0])
-    if row.layers:
-        stack, rest = map(cell, row.name)
-        name = f"{stack}.{span(row.layers)}.{rest}".removeprefix(".")
-    return (name, row.change, _stored(row.a), _stored(row.b))
+def _tensors(folded: "Sequence[FoldedDifference]") -> Grid:
+    """By whole names; on a narrow terminal, names stand below those of their layers."""
+    header: Row = ("tensor", "", "A", "B")
+    whole, below, above = [header], [header], ""
+    headings = set()
+    for row in folded:
+        facts = (row.change, _stored(row.a), _stored(row.b))
+        name = cell(row.name[-1])
+        if not row.layers:
+            whole.append((name, *facts))
+            below.append((name, *facts))
+            above = ""
+            continue
+        stack = f"{cell(row.name[0])}.{span(row.layers)}".removeprefix(".")
+        if stack != above:
+            below.append((stack, "", "", ""))
+            headings.add(stack)
+            above = stack
+        whole.append((f"{stack}.{name}", *facts))
+        below.append((f"  {name}", *facts))
+    return Grid([whole, below], (), frozenset(headings))
 
 
 def _stored(stored: "Stored | None") -> str:

@@ -25,22 +25,18 @@ _NUMBERS = (1, 2, 3, 4, 5, 6, 7)
 _UNKNOWN = "unknown"
 
 
-def require_local(source: "Source | RemoteModel") -> "Source":
-    """Weights that are on this disk. Raises UsageError."""
+def measured(
+    report: "Inspection", source: "Source | RemoteModel", output: Output
+) -> "MeasuredInspection":
+    """The report with statistics of its tensors. Raises UsageError where they are not here."""
     from llmcli.checkpoint.store import Source
-
-    if isinstance(source, Source):
-        return source
-    raise UsageError(
-        f"--stats reads the weights, and those of {source.name} are on the hub",
-        hint=f"download it first: llmcli download {source.name}@{source.commit}",
-    )
-
-
-def measured(report: "Inspection", source: "Source", output: Output) -> "MeasuredInspection":
-    """The report with statistics of its tensors."""
     from llmcli.engine import torch_import
 
+    if not isinstance(source, Source):
+        raise UsageError(
+            f"--stats reads the weights, and those of {source.name} are on the hub",
+            hint=f"download it first: llmcli download {source.name}@{source.commit}",
+        )
     n_bytes = sum(tensor.bytes for tensor in report.tensors)
     output.notice(f"--stats reads the weights: {size(n_bytes)}")
     with interruptible(), progress_bar(output, "reading the weights", n_bytes) as progress:
@@ -52,6 +48,8 @@ def measured(report: "Inspection", source: "Source", output: Output) -> "Measure
 
 def statistics(report: "MeasuredInspection") -> Page:
     """A row for each tensor; on a narrow terminal, names stand below those of their layers."""
+    from llmcli.views.statistics import TensorStats
+
     flaws = [bool(sum(_counts(report, what))) for what in ("nan", "infinite")]
     names = ("NaN" if flaws[0] else "", "infinite" if flaws[1] else "")
     header: Row = ("tensor", "min", "max", "mean", "sd", "zeros", *names)
@@ -59,7 +57,7 @@ def statistics(report: "MeasuredInspection") -> Page:
     whole = [header, *((cell(name), *row) for name, row in rows.items())]
     below, headings = _below_layers(report, rows)
     grid = Grid([whole, [header, *below]], _NUMBERS, headings)
-    data: list[Record] = [tuple(field.name for field in fields(report.stats[0]))]
+    data: list[Record] = [tuple(field.name for field in fields(TensorStats))]
     data += [(cell(each.name), *list(vars(each).values())[1:]) for each in report.stats]
     return Page(headline(report), [grid, Notes(_notes(report))], data)
 

@@ -21,7 +21,8 @@ TABLE = {
 @pytest.fixture
 def complete():
     settings = SimpleNamespace(table=lambda: TABLE)
-    completer = ChatCompleter(SimpleNamespace(settings=settings))
+    keeper = SimpleNamespace(store=SimpleNamespace(names=lambda: ["monday", "tuesday"]))
+    completer = ChatCompleter(SimpleNamespace(settings=settings, keeper=keeper))
 
     def call(text):
         """What the line could become, and what is said about it."""
@@ -68,11 +69,17 @@ def test_schemas(complete, tmp_path, monkeypatch):
     assert set(complete("/json @pers")) == {"/json @person.json"}
 
 
-@pytest.mark.parametrize("command", ["read", "export", "load", "save"])
-def test_files(complete, tmp_path, command):
+@pytest.mark.parametrize("before", ["/read ", "/export ", "/json @"])
+def test_files(complete, tmp_path, before):
     (tmp_path / "notes.txt").touch()
     (tmp_path / "news").mkdir()
-    assert set(complete(f"/{command} {tmp_path}/n")) == {
-        f"/{command} {tmp_path}/notes.txt",
-        f"/{command} {tmp_path}/news",
+    assert set(complete(f"{before}{tmp_path}/n")) == {
+        f"{before}{tmp_path}/notes.txt",
+        f"{before}{tmp_path}/news",
     }
+
+
+@pytest.mark.parametrize("command", ["load", "save"])
+def test_sessions(complete, command):
+    assert set(complete(f"/{command} ")) == {f"/{command} monday", f"/{command} tuesday"}
+    assert set(complete(f"/{command} mo")) == {f"/{command} monday"}

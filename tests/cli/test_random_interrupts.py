@@ -16,9 +16,11 @@ SPREAD_SECONDS = 0.06
 
 @pytest.fixture
 def chat(tmp_path):
+    """Its sessions are kept in `tmp_path`."""
     folder = write_tiny_llama(tmp_path / "model", max_position_embeddings=100_000)
     bias = ("--logit-bias", f"{LETTER}=100")
-    terminal = Terminal(["chat", str(folder), *bias, "--no-history"])
+    kept = {name: str(tmp_path) for name in ("XDG_STATE_HOME", "XDG_DATA_HOME")}
+    terminal = Terminal(["chat", str(folder), *bias], **kept)
     terminal.wait_for(PROMPT)
     yield terminal
     terminal.close()
@@ -79,12 +81,15 @@ def test_twice_at_once_leaves(chat, answering):
 
 
 @pytest.mark.parametrize("answering", [False, True])
-def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(chat, answering):
+def test_a_signal_ends_it_in_order(chat, answering, tmp_path):
     if answering:
         chat.press("Hello" + ENTER)
         chat.wait_for(LETTER * 3)
     chat.process.send_signal(signal.SIGTERM)
-    assert chat.leave("") == 128 + signal.SIGTERM
+    assert chat.leave("") == 128 + signal.SIGTERM  # and the terminal is as it was before
+    sessions = [file.read_text() for file in tmp_path.glob("llmcli/sessions/*")]
+    assert len(sessions) == answering
+    assert all(LETTER * 3 in session for session in sessions)
 
 
 def test_a_terminal_that_goes_away_ends_it(chat):
