@@ -6,7 +6,8 @@ from typing import Any
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses, tuples and mappings as dicts and lists, ready for `json.dumps`.
+    """Dataclasses, tuples and mappings as dicts and lists, ready for `json.dumps`; a named tuple is
+    a dict, too.
 
     A dataclass may name its schema in a class variable `schema` ("bench/1"): it becomes the first
     key. A field whose metadata holds `{"json": False}` is left out.
@@ -20,6 +21,8 @@ def to_plain(value: Any) -> Any:
             if field.metadata.get("json", True):
                 plain[field.name] = to_plain(getattr(value, field.name))
         return plain
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: to_plain(item) for name, item in zip(value._fields, value, strict=True)}
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -51,8 +51,6 @@ BITS: Mapping[str, int] = {
     "U64": 64,
 }
 
-_FIELDS = {"dtype", "shape", "data_offsets"}
-_TWO_INTEGERS = [int, int]
 _LENGTH_BYTES = 8
 _LIMIT = 2**64  # what the library's counters hold
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}\.safetensors")
@@ -216,15 +214,16 @@ def join_shards(
     """
     tensors: dict[str, TensorHeader] = {}
     for shard in shards:
-        file = shard.file.name
-        for name in shard.tensors:
-            listed = weight_map.get(name)
-            if listed != file:
-                where = "does not list it" if listed is None else f"places it in {listed}"
-                raise InvalidModelError(
-                    f"{shard.file}: holds tensor {short(name)}, but {INDEX} {where}"
-                )
-        tensors |= shard.tensors
+        file, listed = shard.file.name, [*map(weight_map.get, shard.tensors)]
+        if listed.count(file) < len(listed):
+            name, other = next(
+                pair for pair in zip(shard.tensors, listed, strict=True) if pair[1] != file
+            )
+            where = "does not list it" if other is None else f"places it in {other}"
+            raise InvalidModelError(
+                f"{shard.file}: holds tensor {short(name)}, but {INDEX} {where}"
+            )
+        tensors.update(shard.tensors)
     for name, file in weight_map.items():
         if name not in tensors:
             raise InvalidModelError(
@@ -294,10 +293,14 @@ def _metadata(value: Any) -> dict[str, str]:
 
 def _tensor(name: str, entry: Any, data_start: int, file: str) -> TensorHeader:
     """One entry of a header. Raises Fault."""
-    check_text(name)
-    if type(entry) is not dict or entry.keys() != _FIELDS:
+    if not name.isascii():
+        check_text(name)
+    try:
+        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    except (KeyError, TypeError):
+        dtype = None
+    if dtype is None or type(entry) is not dict or len(entry) != 3:
         raise _fault(name, " must have dtype, shape and data_offsets, and nothing else")
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     n_bits = BITS.get(dtype) if type(dtype) is str else None
     if n_bits is None:
         raise _fault(name, f" has the unknown dtype {short(str(dtype))}")
@@ -310,7 +313,7 @@ def _tensor(name: str, entry: Any, data_start: int, file: str) -> TensorHeader:
         n_bits *= width
         if n_bits >= _LIMIT or width >= _LIMIT:
             raise _fault(name, ": its shape overflows")
-    if type(offsets) is not list or [*map(type, offsets)] != _TWO_INTEGERS:
+    if type(offsets) is not list or len(offsets) != 2 or not _whole(*offsets):
         raise _fault(name, ": data_offsets must be two whole numbers")
     if n_bits % 8:
         raise _fault(name, f": {list(shape)} values of {dtype} do not fill whole bytes")
@@ -322,6 +325,10 @@ def _tensor(name: str, entry: Any, data_start: int, file: str) -> TensorHeader:
             f"{dtype} {short(str(shape))} needs {n_bits // 8:,}",
         )
     return TensorHeader(name, dtype, tuple(shape), data_start + start, data_start + stop, file)
+
+
+def _whole(one: Any, other: Any) -> bool:
+    return type(one) is int and type(other) is int
 
 
 def _fault(name: str, reason: str) -> Fault:

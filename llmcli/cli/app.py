@@ -3,6 +3,7 @@
 It knows nothing of what the commands do; each registers itself from its own module.
 """
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -88,6 +89,9 @@ def root(
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code (see `llmcli.errors`)."""
     set_up_streams()
+    # Of a million tensors there are many million objects, hardly any in a cycle: looking for cycles
+    # as often as by default would double the time.
+    gc.set_threshold(200_000, 20, 100)
     try:
         code = run(sys.argv[1:] if arguments is None else arguments)
     except Exception:  # noqa: BLE001 (unforeseen, or with --debug: shown as Python would)

@@ -189,12 +189,10 @@ def _totals(report: "Inspection") -> Iterator[str]:
         yield f"{n_unmapped} not mapped: {report.family} has no place for them"
 
 
-def _records(report: "Inspection") -> list[Record]:
-    rows: list[Record] = [
-        ("name", "concept", "layer", "component", "shape", "dtype", "parameters", "bytes", "file")
-    ]
-    rows += [
-        (
+def _records(report: "Inspection") -> Iterator[Record]:
+    yield ("name", "concept", "layer", "component", "shape", "dtype", "parameters", "bytes", "file")
+    for tensor in report.tensors:
+        yield (
             cell(tensor.name),
             tensor.concept,
             tensor.layer,
@@ -205,9 +203,6 @@ def _records(report: "Inspection") -> list[Record]:
             tensor.bytes,
             cell(tensor.file),
         )
-        for tensor in report.tensors
-    ]
-    return rows
 
 
 def _file_numbers(report: "Inspection") -> dict[str, str]:

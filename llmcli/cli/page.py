@@ -7,7 +7,7 @@ the form itself would read.
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ class Page:
 
     facts: Sequence[str]
     parts: Sequence[Grid | Notes]
-    data: Sequence[Record]
+    data: Iterable[Record]
 
 
 def bar(share: float) -> str:

@@ -5,11 +5,11 @@ It works from headers alone: it reads no numbers, and knows nothing of how the l
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from operator import itemgetter
+from typing import NamedTuple
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.headers import TensorHeader
@@ -20,12 +20,10 @@ from llmcli.views.fused import TensorView, views_of
 
 # The first component of a name that is a plain number is taken for the layer: `h.3.attn.weight`.
 _LAYERED = re.compile(r"(?:^|\.)(0|[1-9][0-9]{0,8})\.(?=.)", re.DOTALL)
-_NOT_IN_JSON = {"json": False}  # told by the name
 _DIGITS = re.compile(r"([0-9]{1,18})")
 
 
-@dataclass(frozen=True)
-class StoredTensor:
+class StoredTensor(NamedTuple):
     """One tensor of the files. `concept` is None where nothing says what it is; `heads` is how many
     heads lie side by side in it and how wide each is. `parameters` counts those it holds, and
     `parameter_shape` is their shape: its own, a packed matrix's, or None where it only serves to
@@ -47,13 +45,6 @@ class StoredTensor:
     file: str
     views: tuple[TensorView, ...]
     known: bool
-    stack: str | None = field(metadata=_NOT_IN_JSON)
-    within: str = field(metadata=_NOT_IN_JSON)
-
-    @property
-    def where(self) -> tuple[str, int] | None:
-        """The layer that it belongs to."""
-        return None if self.stack is None or self.layer is None else (self.stack, self.layer)
 
 
 @dataclass(frozen=True)
@@ -110,75 +101,105 @@ def name_tensors(
     for header in headers.values():
         role = roles.by_name.get(header.name)
         name = header.name if role is None else role.matrix
-        serves = int(role is not None and role.serves is not None)
-        where, within = _place(header.name)
-        order: tuple[int, int, list[str | int]]
+        serves = role is not None and role.serves is not None
+        where, within = _place(name)
+        order: _Order
         if name in claimed:
-            order = (claimed[name][0], serves, [header.name])
+            order = (claimed[name][0], serves, (), 0, (), False, header.name)
+        elif where is None:
+            order = (len(claimed), 2, _natural(name), -1, (), serves, header.name)
         else:
-            place = len(claimed) if where is None else last.get(where, len(claimed))
-            order = (place, 2, [*_natural(name), serves, header.name])
-        rows.append((order, header, where, within, role))
+            stack, layer = where
+            place = last.get(where, len(claimed))
+            order = (place, 2, _natural(stack), layer, _natural(within), serves, header.name)
+        rows.append((order, header, where, role))
     rows.sort(key=itemgetter(0))
     tensors = []
-    for _, header, where, within, role in rows:
+    for _, header, where, role in rows:
         name = header.name if role is None else role.matrix
         found = claimed[name][1] if name in claimed else None
-        idle = is_idle_bias(header.name, headers)
-        tensors.append(_stored(header, found, description, idle, role, where, within))
+        idle = name.endswith("bias") and is_idle_bias(name, headers)
+        layer_number = None if where is None else where[1]
+        tensors.append(_stored(header, found, description, idle, role, layer_number))
     return tuple(tensors)
 
 
-def _natural(name: str) -> list[str | int]:
+# Place in the family's order, rank there; then the stack, the layer, the name within it.
+_Natural = tuple[str | int, ...]
+_Order = tuple[int, int, _Natural, int, _Natural, bool, str]
+
+
+@lru_cache(maxsize=1 << 16)  # layers are alike
+def _natural(name: str) -> _Natural:
     """What to sort names by, so that numbers in them count as numbers."""
     parts: list[str | int] = [*_DIGITS.split(name)]  # text and number in turn
     parts[1::2] = map(int, parts[1::2])
-    return parts
+    return tuple(parts)
 
 
 def fold(tensors: Iterable[StoredTensor]) -> tuple[Group, ...]:
     """The same tensors with each run of equal consecutive layers as one group."""
-    runs: list[tuple[tuple[str, int] | None, list[list[StoredTensor]]]] = []
-    for where, members in groupby(tensors, key=attrgetter("where")):
-        block = list(members)
+    runs: list[tuple[_Where, list[_Block]]] = []
+    for where, block in _blocks(tensors):
         if where is not None and runs and runs[-1][0] is not None:
             (stack, first), blocks = runs[-1][0], runs[-1][1]
             follows = where == (stack, first + len(blocks))
-            if follows and _signature(block) == _signature(blocks[-1]):
+            if follows and block.rows == blocks[-1].rows:
                 blocks.append(block)
                 continue
         runs.append((where, [block]))
     stacks: dict[str, list[frozenset[_Key]]] = {}
     for where, blocks in runs:
         if where is not None:
-            stacks.setdefault(where[0], []).append(frozenset(_signature(blocks[0])))
+            stacks.setdefault(where[0], []).append(frozenset(blocks[0].rows))
     common = {stack: frozenset.intersection(*every) for stack, every in stacks.items()}
     return tuple(
         _group(where, blocks, None if where is None else common[where[0]]) for where, blocks in runs
     )
 
 
+def _blocks(tensors: Iterable[StoredTensor]) -> "Iterator[tuple[_Where, _Block]]":
+    """Runs of tensors of one layer, or of none."""
+    last: tuple[str, int | None] | None = None
+    block = _Block([], [])
+    for tensor in tensors:
+        layer, stack, within = tensor.layer, "", tensor.name
+        if layer is not None:
+            stack, _, within = tensor.name.partition(f".{layer}.")
+            if not within:  # there is no name before the number
+                stack, within = "", tensor.name.partition(".")[2]
+        if (stack, layer) != last:
+            if last is not None:
+                yield (None if last[1] is None else (last[0], last[1])), block
+            last, block = (stack, layer), _Block([], [])
+        block.rows.append((within, tensor.dtype, tensor.shape))
+        block.tensors.append(tensor)
+    if last is not None:
+        yield (None if last[1] is None else (last[0], last[1])), block
+
+
+_Where = tuple[str, int] | None
 _Key = tuple[str, str, tuple[int, ...]]
 
 
-def _signature(block: Sequence[StoredTensor]) -> tuple[_Key, ...]:
-    return tuple((tensor.within, tensor.dtype, tensor.shape) for tensor in block)
+class _Block(NamedTuple):
+    """The tensors of one layer, and what makes two layers equal."""
+
+    rows: list[_Key]
+    tensors: list[StoredTensor]
 
 
-def _group(
-    where: tuple[str, int] | None,
-    blocks: list[list[StoredTensor]],
-    common: frozenset[_Key] | None,
-) -> Group:
-    """`blocks` are equal layers, one list of tensors each; `common` the rows of every layer."""
+def _group(where: _Where, blocks: list[_Block], common: frozenset[_Key] | None) -> Group:
+    """`blocks` are equal layers; `common` the rows of every layer."""
     name, layers = None, None
     if where is not None:
         stack, first = where
         layers = (first, first + len(blocks) - 1)
         numbers = str(first) if len(blocks) == 1 else f"{layers[0]}-{layers[1]}"
         name = f"{stack}.{numbers}" if stack else numbers
+    every = [block.tensors for block in blocks]
     rows = []
-    for key, same in zip(_signature(blocks[0]), zip(*blocks, strict=True), strict=True):
+    for key, same in zip(blocks[0].rows, zip(*every, strict=True), strict=True):
         tensor = same[0]
         rows.append(
             GroupRow(
@@ -194,13 +215,12 @@ def _group(
                 views=tensor.views,
             )
         )
-    every = [tensor for block in blocks for tensor in block]
     return Group(
         name=name,
         layers=layers,
         count=len(blocks),
-        parameters=sum(tensor.parameters for tensor in every),
-        bytes=sum(tensor.bytes for tensor in every),
+        parameters=sum(tensor.parameters for block in every for tensor in block),
+        bytes=sum(tensor.bytes for block in every for tensor in block),
         tensors=tuple(rows),
     )
 
@@ -231,8 +251,7 @@ def _stored(
     description: ModelDescription | None,
     idle: bool,
     role: Role | None,
-    where: tuple[str, int] | None,
-    within: str,
+    layer: int | None,
 ) -> StoredTensor:
     concept, component, heads = None, "other", None
     views: tuple[TensorView, ...] = ()
@@ -255,19 +274,17 @@ def _stored(
     return StoredTensor(
         name=header.name,
         concept=concept,
-        layer=None if where is None else where[1],
+        layer=layer,
         component=component,
         shape=header.shape,
         parameter_shape=shape,
         dtype=header.dtype,
         heads=heads,
         parameters=0 if shape is None else math.prod(shape),
-        bytes=header.nbytes,
+        bytes=header.stop - header.start,
         file=header.file,
         views=views,
         known=role is None or role.known,
-        stack=None if where is None else where[0],
-        within=within,
     )
 
 

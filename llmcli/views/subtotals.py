@@ -101,12 +101,11 @@ def check_headers(
     n_bytes: dict[str, int] = {}
     packed_parameters = packed_bytes = 0
     for tensor in tensors:
-        header = headers[tensor.name]
         if tensor.parameter_shape == tensor.shape:
-            n_bytes[header.dtype] = n_bytes.get(header.dtype, 0) + header.nbytes
+            n_bytes[tensor.dtype] = n_bytes.get(tensor.dtype, 0) + tensor.bytes
         else:
             packed_parameters += tensor.parameters
-            packed_bytes += header.nbytes
+            packed_bytes += tensor.bytes
     plain = [
         DtypeBytes(dtype, count, BITS[dtype], count * 8 // BITS[dtype])
         for dtype, count in n_bytes.items()
