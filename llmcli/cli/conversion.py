@@ -31,8 +31,8 @@ def _process(parameter: Any) -> Any:
 
 
 def _fits(parameter: Any, value: Any) -> bool:
-    if value is None:
-        return bool(parameter.nargs == 1)
+    if value is None or value == ():
+        return bool(parameter.nargs in (1, -1))
     annotation: object = parameter.type_descriptor.annotation
     if get_origin(annotation) is Literal:
         return type(value) is str and value in get_args(annotation)

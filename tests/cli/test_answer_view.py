@@ -36,6 +36,8 @@ class Stream(io.StringIO):
 class Said:
     """A generation whose tokens are given; Ctrl+C comes after the last if `cut` says so."""
 
+    constrained = None
+
     def __init__(self, parts=PARTS, *, cut=False, probabilities=()):
         self.parts, self.cut, self.probabilities = parts, cut, probabilities
 

@@ -45,6 +45,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
         return Console(file=self.stdout, width=80, highlight=False, markup=False, emoji=False)
 
     monkeypatch.setattr(Output, "console", terminal)
+    monkeypatch.setattr(Output, "styled", True)
 
 
 @pytest.fixture

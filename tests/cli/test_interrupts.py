@@ -42,6 +42,7 @@ class Endless:
     """A generation in whose third step Ctrl+C is pressed, and its exception lost."""
 
     interrupted = False
+    constrained = None
 
     def __iter__(self):
         for index in range(1000):
