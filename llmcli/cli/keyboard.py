@@ -3,6 +3,8 @@
 It knows key presses, and nothing of what they do.
 """
 
+from contextlib import AbstractContextManager
+
 from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyPress
@@ -10,13 +12,20 @@ from prompt_toolkit.keys import Keys
 
 
 class Keyboard(Vt100Input):
-    """A terminal makes a line feed, which Ctrl+J is too, of an Enter typed ahead during an answer;
-    programs that write to a terminal end lines with one. Those lines come in one piece, text and
-    end, as keys pressed at the prompt never do."""
+    """A terminal makes a line feed, which Ctrl+J is too, of an Enter typed ahead while a model
+    loads or answers; programs that write to a terminal end lines with one. What was typed ahead
+    is there at the first look; a program's lines come in one piece, text and end, as keys pressed
+    at the prompt never do."""
+
+    _first_look = False
+
+    def raw_mode(self) -> AbstractContextManager[None]:
+        self._first_look = True
+        return super().raw_mode()
 
     def read_keys(self) -> list[KeyPress]:
-        presses = super().read_keys()
-        if len(presses) < 2 or presses[-1].key != Keys.ControlJ:
+        presses, first, self._first_look = super().read_keys(), self._first_look, False
+        if len(presses) < 2 or not (first or presses[-1].key == Keys.ControlJ):
             return presses
         return [
             KeyPress(Keys.ControlM, "\r") if press.key == Keys.ControlJ else press

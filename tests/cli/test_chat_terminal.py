@@ -119,6 +119,16 @@ def test_the_last_question_is_there_to_be_edited(terminal):
     assert chat.leave() == 0
 
 
+def test_what_is_typed_ahead_is_sent_line_by_line(terminal):
+    chat = terminal("--max-tokens", "4", "--no-history")
+    chat.press("first\n/undo\nnot yet")  # while the model loads
+    chat.wait_for(f"taken back: first{BREAK}")
+    chat.wait_for("not yet")
+    chat.enter(" sent", FOOTER)
+    chat.enter("/undo", f"taken back: not yet sent{BREAK}")
+    assert chat.leave() == 0
+
+
 def test_a_dumb_terminal_is_enough(terminal):
     chat = terminal("--max-tokens", "4", TERM="dumb")
     chat.wait_for("> ")
