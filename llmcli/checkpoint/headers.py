@@ -176,12 +176,11 @@ def parse_index(index: Mapping[str, Any], path: Path) -> dict[str, str]:
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise InvalidModelError(f"{path}: weight_map must be an object that names the shards")
-    for name, shard in weight_map.items():
-        if type(shard) is not str:
-            raise InvalidModelError(
-                f"{path}: the shard of tensor {short(name)} must be a file name, "
-                f"not {json_type(shard)}"
-            )
+    if set(map(type, weight_map.values())) != {str}:
+        name, shard = next(pair for pair in weight_map.items() if type(pair[1]) is not str)
+        raise InvalidModelError(
+            f"{path}: the shard of tensor {short(name)} must be a file name, not {json_type(shard)}"
+        )
     for shard in set(weight_map.values()):
         if not _SHARD_NAME.fullmatch(shard):
             raise InvalidModelError(

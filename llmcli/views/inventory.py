@@ -98,11 +98,16 @@ def name_tensors(
         last[_place(tensor.name)[0]] = place
 
     rows = []
+    prefix, where = "", None
     for header in headers.values():
         role = roles.by_name.get(header.name)
         name = header.name if role is None else role.matrix
         serves = role is not None and role.serves is not None
-        where, within = _place(name)
+        if where is not None and name.startswith(prefix) and len(name) > len(prefix):
+            within = name[len(prefix) :]  # in the layer of the one before: nearly always
+        else:
+            where, within = _place(name)
+            prefix = name[: len(name) - len(within)]
         order: _Order
         if name in claimed:
             order = (claimed[name][0], serves, (), 0, (), False, header.name)
@@ -272,19 +277,19 @@ def _stored(
         concept = f"{concept} {role.serves}" if concept else role.serves
         heads, views = None, ()
     return StoredTensor(
-        name=header.name,
-        concept=concept,
-        layer=layer,
-        component=component,
-        shape=header.shape,
-        parameter_shape=shape,
-        dtype=header.dtype,
-        heads=heads,
-        parameters=0 if shape is None else math.prod(shape),
-        bytes=header.stop - header.start,
-        file=header.file,
-        views=views,
-        known=role is None or role.known,
+        header.name,
+        concept,
+        layer,
+        component,
+        header.shape,
+        shape,
+        header.dtype,
+        heads,
+        0 if shape is None else math.prod(shape),
+        header.stop - header.start,
+        header.file,
+        views,
+        role is None or role.known,
     )
 
 
