@@ -7,7 +7,8 @@
     python -m benchmarks --prefix             # a conversation's second turn
     python -m benchmarks --resume             # a kept conversation, until it goes on
     python -m benchmarks --mask               # what a JSON schema adds to a decode step
-    python -m benchmarks --speed --start --busy --step --prefix --resume --mask --write
+    python -m benchmarks --inspect            # reading headers, up to a million tensors
+    python -m benchmarks --speed --start --busy --step --prefix --resume --mask --inspect --write
 
 The last is all of it, into docs/performance.md.
 Models and other programs are made on first use, in .benchmarks (some 25 GB with everything).
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from benchmarks import (
     decode_step,
+    inspection,
     machine,
     mask,
     neighbour,
@@ -34,7 +36,7 @@ from benchmarks.tools import PRECISIONS, TOOLS
 
 SHAPES = ("SmolLM2-135M", "Llama-3.2-1B")
 NEIGHBOURS = ("llmcli", "llama.cpp")
-CPU_PARTS = ("start", "busy", "step", "prefix", "resume", "mask")
+CPU_PARTS = ("start", "busy", "step", "prefix", "resume", "mask", "inspect")
 
 
 def main() -> None:
@@ -65,6 +67,8 @@ def main() -> None:
         show("resume", resume.block(resume.measure(folder(small), place, rounds), where))
     if options.mask:
         show("mask", mask.block(mask.measure(folder(small), place), where))
+    if options.inspect:
+        show("inspect", inspection.block(inspection.measure(rounds), where))
     if options.start:
         show("start", start_up.block(start_up.measure(folder(small), place, rounds), where))
     if options.busy:
@@ -86,6 +90,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--prefix", action="store_true", help="second turn, prefix reused or not")
     parser.add_argument("--resume", action="store_true", help="a kept conversation goes on")
     parser.add_argument("--mask", action="store_true", help="what a JSON schema adds to a step")
+    parser.add_argument("--inspect", action="store_true", help="headers, up to a million tensors")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=SHAPES, action="append", help="repeatable")
     parser.add_argument("--precision", choices=PRECISIONS, action="append", help="repeatable")
