@@ -120,12 +120,12 @@ def write(folder: Path, config: object, tensors: Iterator[Tensor], n_shards: int
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     every, places = list(tensors), {}
-    size = -(-len(every) // n_shards)
+    ends = [len(every) * number // n_shards for number in range(n_shards + 1)]
     for number in range(n_shards):
         file = f"model-{number + 1:05}-of-{n_shards:05}.safetensors"
         if n_shards == 1:
             file = "model.safetensors"
-        part = every[number * size : (number + 1) * size]
+        part = every[ends[number] : ends[number + 1]]
         write_hollow(folder / file, part)
         places.update(dict.fromkeys((name for name, _ in part), file))
     if n_shards > 1:

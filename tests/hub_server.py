@@ -62,6 +62,7 @@ class Hub:
 
     def __enter__(self) -> "Hub":
         self._closing = threading.Event()
+        self._counting = threading.Lock()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -85,6 +86,10 @@ class Hub:
         repository = Repository(commit, files)
         self.revisions[name, revision] = self.revisions[name, commit] = repository
         return commit
+
+    def count(self, n_bytes: int) -> None:
+        with self._counting:
+            self.sent += n_bytes
 
     def wait_until_closed(self, seconds: float = 120) -> None:
         self._closing.wait(seconds)
@@ -244,12 +249,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             part = body if send is None else body[:send]
             for start in range(0, len(part), 1 << 14):
+                piece = part[start : start + (1 << 14)]
+                self.hub.count(len(piece))  # first: the client may be done before this goes on
                 try:
-                    self.wfile.write(part[start : start + (1 << 14)])
+                    self.wfile.write(piece)
                 except OSError:  # the client has enough
                     self.close_connection = True
                     return
-                self.hub.sent += len(part[start : start + (1 << 14)])
 
     def _send_without_end(self, headers: dict[str, str]) -> None:
         self.send_response(200)
