@@ -79,7 +79,7 @@ class QuantizedLinear(nn.Module):
     middle of the range where there are none. Codes take 4 or 8 bits; `packing` says how they lie.
     Where groups gather columns that lie scattered, columns are held group by group: the j-th is
     column `order[j]` of W. The input is rounded too, to 16 bits in groups of 32, where the native
-    kernels run; more rows than they take are multiplied with W dequantized block by block.
+    kernels run; torch multiplies with W dequantized block by block.
     """
 
     codes: Tensor  # int32 (tiles, runs, 16)

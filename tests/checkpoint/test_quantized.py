@@ -19,13 +19,16 @@ from packed import (
 )
 from safetensors.torch import load_file, save_file
 from tiny_models import random_weights, write_json
+from torch import Tensor
 
 from llmcli.checkpoint.config_json import describe
 from llmcli.checkpoint.headers import read_folder
 from llmcli.checkpoint.layout import check_tensors
 from llmcli.checkpoint.quantization import Packing
 from llmcli.checkpoint.quantized import build_linear, unpack
+from llmcli.core import kernels
 from llmcli.core.linear import AnyLinear, JoinedLinear, Linear, QuantizedLinear
+from llmcli.core.model import Decoder
 from llmcli.errors import InvalidModelError
 
 CPU = torch.device("cpu")
@@ -168,13 +171,25 @@ TWINS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+def assert_same_logits(packed: Decoder, dense: Decoder, ids: Tensor) -> None:
+    """By torch the same; by the kernels but for inputs in steps of 1 / 32767 of their largest."""
+    expected, before = dense(ids), kernels.chosen()
+    error = (packed(ids) - expected).abs().max() / expected.abs().max()
+    assert error < 2e-4
+    kernels.use("torch")
+    try:
+        torch.testing.assert_close(packed(ids), expected)
+    finally:
+        kernels.use(before)
+
+
 @pytest.mark.parametrize("name", TWINS)
 @torch.inference_mode()
 def test_logits_equal_those_of_the_dequantized_twin(name: str, tmp_path: Path) -> None:
     quantization, how = TWINS[name]
     packed, dense = map(load_ours, write_twins(tmp_path, quantization, **how))
     ids = random_ids(dense, 2, 12, seed=3)
-    torch.testing.assert_close(packed(ids), dense(ids))
+    assert_same_logits(packed, dense, ids)
     joined = "plain" in how or "one_order" in how
     assert type(packed.blocks[1].attn.qkv) is (JoinedLinear if joined else QuantizedLinear)
     half = load_ours(tmp_path / "packed", torch.bfloat16)
@@ -215,7 +230,7 @@ def test_conv1d_modules_are_packed_as_linear_ones_are(tmp_path: Path) -> None:
         save_file(tensors, folder / "model.safetensors")
     ours, dense = load_ours(tmp_path / "packed"), load_ours(tmp_path / "dense")
     ids = random_ids(dense, 1, 9, seed=3)
-    torch.testing.assert_close(ours(ids), dense(ids))
+    assert_same_logits(ours, dense, ids)
 
 
 @torch.inference_mode()
@@ -245,7 +260,7 @@ def test_a_packed_head_and_fused_modules(tmp_path: Path) -> None:
     ours, dense = load_ours(tmp_path / "packed"), load_ours(tmp_path / "dense")
     assert isinstance(ours.head, QuantizedLinear)
     ids = random_ids(dense, 1, 9, seed=3)
-    torch.testing.assert_close(ours(ids), dense(ids))
+    assert_same_logits(ours, dense, ids)
 
 
 @torch.inference_mode()

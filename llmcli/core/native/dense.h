@@ -2,17 +2,21 @@
 
 /* x in fp32. For few rows and bf16 weights, blocks of 2 * LANES hold their even numbers first, then their odd
    ones: that is how two of them come apart when a lane of W is read as one 32-bit number. */
-static void dense_prepare(const Dense *op, float *wide)
+static void dense_prepare(const Dense *op, long first, long last)
 {
+    float *wide = op->wide + first * op->in;
     const long whole = op->w_kind == BF16 && op->n <= FEW_ROWS ? op->in / (2 * LANES) * (2 * LANES) : 0;
-    for (long row = 0; row < op->n; row++, wide += op->in) {
+    for (long row = first; row < last; row++, wide += op->in) {
         const long from = row * op->in;
         for (long block = 0; block < whole; block += 2 * LANES)
             for (long i = 0; i < LANES; i++) {
                 wide[block + i] = read(op->x, from + block + 2 * i, op->x_kind);
                 wide[block + LANES + i] = read(op->x, from + block + 2 * i + 1, op->x_kind);
             }
-        for (long i = whole; i < op->in; i++)
+        long i = whole;
+        for (; i + LANES <= op->in; i += LANES)
+            store(wide + i, load_kind(op->x, from + i, op->x_kind));
+        for (; i < op->in; i++)
             wide[i] = read(op->x, from + i, op->x_kind);
     }
 }

@@ -7,6 +7,8 @@
 
 #include "products.h"
 
+#include "packed_products.h"
+
 #include "quantize.h"
 
 #include "rows.h"
@@ -26,6 +28,7 @@ const Kernels TABLE = {
     .multiply = multiply,
     .packed_prepare = packed_prepare,
     .packed = packed,
+    .multiply_packed = multiply_packed,
     .unpack = unpack,
     .quantize = quantize,
     .norm = norm,

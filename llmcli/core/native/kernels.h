@@ -22,7 +22,7 @@ typedef struct {
     const void *x, *w, *bias;
     void *y;
     Kind x_kind, w_kind, bias_kind, y_kind;
-    const float *wide; /* x in fp32, as dense_prepare has laid it */
+    float *wide; /* room for x in fp32, as dense_prepare lays it */
 } Dense;
 
 /* The same with W = (code - zero) * scale. The layout is described in packed.h. */
@@ -33,9 +33,9 @@ typedef struct {
     const uint16_t *scales;       /* fp16 */
     void *y;
     Kind x_kind, bias_kind, y_kind;
-    const int16_t *steps; /* x = steps * step, by packed_prepare */
-    const float *step;
-    const int32_t *sums; /* of the steps of each group */
+    int16_t *steps; /* room for x = steps * step, by packed_prepare */
+    float *step;
+    int32_t *sums; /* of the steps of each group */
 } Packed;
 
 /* W (out, in) rounded to codes and scales in the layout of Packed; group divides the columns. */
@@ -118,18 +118,18 @@ enum { CROWD_CHUNK = 128 };
 /* Numbers of memory that attend_crowd works in. */
 static inline long crowd_room(long n_queries, long width)
 {
-    return width * CROWD_CHUNK + n_queries * (CROWD_CHUNK + width + 2);
+    return width * CROWD_CHUNK + 6 * CROWD_CHUNK + n_queries * (width + 2);
 }
 
 typedef struct {
     const char *name;
     long panel; /* output rows that the kernels for many rows of x take at a time */
-    void (*dense_prepare)(const Dense *op, float *wide);
+    void (*dense_prepare)(const Dense *op, long first_row, long last_row);
     void (*dense)(const Dense *op, long first, long last);
-    void (*multiply)(const Dense *op, const Packed *packed, long panel, long first, long last,
-                     float *room);
-    void (*packed_prepare)(const Packed *op, int16_t *steps, float *step, int32_t *sums);
+    void (*multiply)(const Dense *op, long panel, long first, long last, float *room);
+    void (*packed_prepare)(const Packed *op, long first_row, long last_row);
     void (*packed)(const Packed *op, long first_tile, long last_tile);
+    void (*multiply_packed)(const Packed *op, long panel, long first, long last, void *room);
     void (*unpack)(const Packed *op, long first_row, long last_row, void *to, Kind kind);
     void (*quantize)(const Quantize *op, long first_tile, long last_tile, void *room);
     void (*norm)(const Norm *op);

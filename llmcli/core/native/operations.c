@@ -13,8 +13,8 @@ const Kernels *kernels;
 /* Memory for intermediate results, kept from call to call: one operation runs at a time. */
 static void *scratch(int slot, size_t bytes)
 {
-    static void *held[3];
-    static size_t sizes[3];
+    static void *held[4];
+    static size_t sizes[4];
     if (bytes > sizes[slot]) {
         void *more = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
         if (!more)
@@ -42,34 +42,42 @@ static long end_of(const Share *share, long chunk)
 enum { ROWS_PER_PIECE = 512 };
 
 typedef struct {
-    const Dense *op;
-    const Packed *packed;
+    const void *op;
+    long n;      /* rows of x */
     long blocks; /* of rows of x */
-    long room;   /* numbers, for each thread */
-    float *rooms;
+    size_t room; /* bytes, for each thread */
+    char *rooms;
 } Product;
 
-static void product_piece(void *context, long piece)
+static long last_row(const Product *p, long piece)
 {
-    const Product *p = context;
-    const long first = piece % p->blocks * ROWS_PER_PIECE, last = first + ROWS_PER_PIECE;
-    kernels->multiply(p->op, p->packed, piece / p->blocks, first,
-                      last < p->op->n ? last : p->op->n, p->rooms + pool_thread() * p->room);
+    const long last = (piece % p->blocks + 1) * ROWS_PER_PIECE;
+    return last < p->n ? last : p->n;
 }
 
-static int run_product(Dense op, const Packed *packed)
+static void dense_piece(void *context, long piece)
 {
-    float *wide = scratch(0, sizeof(float) * (size_t)(op.n * op.in));
-    if (!wide)
-        return 0;
-    kernels->dense_prepare(&op, wide);
-    op.wide = wide;
-    Product p = {&op, packed, (op.n + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE, 0, 0};
-    p.room = op.in * kernels->panel;
-    p.rooms = scratch(1, sizeof(float) * (size_t)(p.room * pool_size()));
+    const Product *p = context;
+    kernels->multiply(p->op, piece / p->blocks, piece % p->blocks * ROWS_PER_PIECE,
+                      last_row(p, piece), (float *)(p->rooms + (size_t)pool_thread() * p->room));
+}
+
+static void packed_piece(void *context, long piece)
+{
+    const Product *p = context;
+    kernels->multiply_packed(p->op, piece / p->blocks, piece % p->blocks * ROWS_PER_PIECE,
+                             last_row(p, piece), p->rooms + (size_t)pool_thread() * p->room);
+}
+
+/* `columns`: numbers of 4 bytes that a panel takes for each output row. */
+static int run_product(Task piece, const void *op, long n, long out, long columns)
+{
+    Product p = {op, n, (n + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE, 0, 0};
+    p.room = (size_t)(columns * kernels->panel) * sizeof(float);
+    p.rooms = scratch(3, p.room * (size_t)pool_size());
     if (!p.rooms)
         return 0;
-    pool_run(product_piece, &p, (op.out + kernels->panel - 1) / kernels->panel * p.blocks);
+    pool_run(piece, &p, (out + kernels->panel - 1) / kernels->panel * p.blocks);
     return 1;
 }
 
@@ -79,15 +87,32 @@ static void dense_chunk(void *context, long chunk)
     kernels->dense(share->op, chunk * share->size, end_of(share, chunk));
 }
 
+/* Rows of x that are made ready at a time. */
+enum { ROWS_AT_A_TIME = 16 };
+
+static long pieces_of(long rows) { return (rows + ROWS_AT_A_TIME - 1) / ROWS_AT_A_TIME; }
+
+static long rows_of(long rows, long piece)
+{
+    const long rest = rows - piece * ROWS_AT_A_TIME;
+    return rest < ROWS_AT_A_TIME ? rest : ROWS_AT_A_TIME;
+}
+
+static void dense_prepare_piece(void *context, long piece)
+{
+    const Dense *op = context;
+    const long first = piece * ROWS_AT_A_TIME;
+    kernels->dense_prepare(op, first, first + rows_of(op->n, piece));
+}
+
 static int run_dense(Dense op)
 {
-    if (op.n > FEW_ROWS)
-        return run_product(op, 0);
-    float *wide = scratch(0, sizeof(float) * (size_t)(op.n * op.in));
-    if (!wide)
+    op.wide = scratch(0, sizeof(float) * (size_t)(op.n * op.in));
+    if (!op.wide)
         return 0;
-    kernels->dense_prepare(&op, wide);
-    op.wide = wide;
+    pool_run(dense_prepare_piece, &op, pieces_of(op.n));
+    if (op.n > FEW_ROWS)
+        return run_product(dense_piece, &op, op.n, op.out, op.in);
     const long row_bytes = op.in * (op.w_kind == F32 ? 4 : 2);
     Share share = {&op, CHUNK_BYTES / row_bytes + 1, op.out};
     pool_run(dense_chunk, &share, chunks_of(&share));
@@ -100,22 +125,25 @@ static void packed_chunk(void *context, long chunk)
     kernels->packed(share->op, chunk * share->size, end_of(share, chunk));
 }
 
+static void packed_prepare_piece(void *context, long piece)
+{
+    const Packed *op = context;
+    const long first = piece * ROWS_AT_A_TIME;
+    kernels->packed_prepare(op, first, first + rows_of(op->n, piece));
+}
+
 static int run_packed(Packed op)
 {
-    if (op.n > FEW_ROWS) {
-        const Dense plain = {.n = op.n, .in = op.in, .out = op.out, .x = op.x, .bias = op.bias,
-                             .y = op.y, .x_kind = op.x_kind, .bias_kind = op.bias_kind,
-                             .y_kind = op.y_kind};
-        return run_product(plain, &op);
-    }
-    const size_t groups = (size_t)(op.n * ((op.in + GROUP - 1) / GROUP));
-    int16_t *steps = scratch(0, groups * GROUP * sizeof *steps);
-    float *step = scratch(1, groups * sizeof *step);
-    int32_t *sums = scratch(2, groups * sizeof *sums);
-    if (!steps || !step || !sums)
+    const long columns = (op.in + GROUP - 1) / GROUP * GROUP;
+    const size_t groups = (size_t)(op.n * columns / GROUP);
+    op.steps = scratch(0, groups * GROUP * sizeof *op.steps);
+    op.step = scratch(1, groups * sizeof *op.step);
+    op.sums = scratch(2, groups * sizeof *op.sums);
+    if (!op.steps || !op.step || !op.sums)
         return 0;
-    kernels->packed_prepare(&op, steps, step, sums);
-    op.steps = steps, op.step = step, op.sums = sums;
+    pool_run(packed_prepare_piece, &op, pieces_of(op.n));
+    if (op.n > FEW_ROWS)
+        return run_product(packed_piece, &op, op.n, op.out, columns / 2 + columns / GROUP);
     const long tile_bytes = op.in * TILE * op.bits / 8;
     Share share = {&op, CHUNK_BYTES / tile_bytes + 1, (op.out + TILE - 1) / TILE};
     pool_run(packed_chunk, &share, chunks_of(&share));
@@ -235,29 +263,25 @@ static int run_attention(const Attention *a, Moment moment)
 }
 
 /* Norms and activations of many rows: a piece is some of them. */
-enum { ROWS_AT_A_TIME = 16 };
-
 static void norm_piece(void *context, long piece)
 {
     Norm part = *(const Norm *)context;
-    const long first = piece * ROWS_AT_A_TIME, rest = part.n - first;
+    const long first = piece * ROWS_AT_A_TIME;
     const long skipped = first * part.width * bytes(part.kind);
     part.x = (const char *)part.x + skipped, part.y = (char *)part.y + skipped;
-    part.n = rest < ROWS_AT_A_TIME ? rest : ROWS_AT_A_TIME;
+    part.n = rows_of(part.n, piece);
     kernels->norm(&part);
 }
 
 static void activate_piece(void *context, long piece)
 {
     Activate part = *(const Activate *)context;
-    const long first = piece * ROWS_AT_A_TIME, rest = part.n - first;
+    const long first = piece * ROWS_AT_A_TIME;
     const long skipped = first * part.width * bytes(part.kind);
     part.x = (const char *)part.x + skipped * (part.gated ? 2 : 1), part.y = (char *)part.y + skipped;
-    part.n = rest < ROWS_AT_A_TIME ? rest : ROWS_AT_A_TIME;
+    part.n = rows_of(part.n, piece);
     kernels->activate(&part);
 }
-
-static long pieces_of(long rows) { return (rows + ROWS_AT_A_TIME - 1) / ROWS_AT_A_TIME; }
 
 int run(const Operation *o, Moment moment)
 {

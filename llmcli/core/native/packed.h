@@ -16,10 +16,13 @@
 
 enum { GROUP_PAIRS = GROUP / 2, VECTORS = TILE / LANES };
 
-static void packed_prepare(const Packed *op, int16_t *steps, float *step, int32_t *sums)
+static void packed_prepare(const Packed *op, long first, long last)
 {
     const long groups = (op->in + GROUP - 1) / GROUP;
-    for (long row = 0; row < op->n; row++)
+    int16_t *steps = op->steps + first * groups * GROUP;
+    float *step = op->step + first * groups;
+    int32_t *sums = op->sums + first * groups;
+    for (long row = first; row < last; row++)
         for (long g = 0; g < groups; g++, steps += GROUP) {
             float rest[GROUP] = {0};
             const long from = row * op->in + g * GROUP, n = op->in - g * GROUP;
@@ -36,10 +39,9 @@ static void packed_prepare(const Packed *op, int16_t *steps, float *step, int32_
             /* Below 2^-126 the inverse is infinite: such a group is too small to matter. */
             const int usable = unusable == 0 && inverse < INFINITY;
             for (int v = 0; v < GROUP / LANES; v++) {
-                typedef int16_t vs __attribute__((vector_size(VECTOR / 2)));
                 vf scaled = choose((vi)splat_bits(usable ? 0xffffffff : 0), x[v] * inverse, (vf){0});
                 const vi rounded = (vi)(scaled + 12582912.0f) - (vi)splat(12582912.0f);
-                const vs narrow = __builtin_convertvector(rounded, vs);
+                const vh narrow = __builtin_convertvector(rounded, vh);
                 memcpy(steps + v * LANES, &narrow, sizeof narrow);
                 totals += __builtin_convertvector(rounded, vf); /* exact: below 2^24 */
             }

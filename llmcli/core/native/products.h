@@ -12,56 +12,30 @@ static void lay_plain(const Dense *op, long first, float *panel)
                 first + j < op->out ? read(op->w, (first + j) * op->in + k, op->w_kind) : 0;
 }
 
-/* The same of a packed W, where the rows of a tile lie side by side already. */
-INLINE void lay_bits(const Packed *op, long first, float *panel, int bits)
+/* Where a panel's products go. */
+typedef struct {
+    void *y;
+    const void *bias;
+    Kind kind, bias_kind;
+    long out, first;
+} Result;
+
+INLINE void finish(const Result *to, long row, const vf v[PANEL_VECTORS])
 {
-    const int per_run = bits == 4 ? 4 : 2; /* pairs */
-    const long groups = (op->in + GROUP - 1) / GROUP, ratio = op->group / GROUP;
-    const long w_groups = (groups + ratio - 1) / ratio, runs = groups * GROUP_PAIRS / per_run;
-    for (int v = 0; v < PANEL_VECTORS; v++) {
-        const long row = first + v * LANES, tile = row / TILE, i = row % TILE;
-        if (tile * TILE >= op->out) {
-            for (long k = 0; k < op->in; k++)
-                store(panel + k * PANEL + v * LANES, (vf){0});
+    for (int i = 0; i < PANEL_VECTORS; i++) {
+        const long at = to->first + i * LANES, n = to->out - at;
+        if (n >= LANES) {
+            const vf sum = to->bias ? v[i] + load_kind(to->bias, at, to->bias_kind) : v[i];
+            store_kind(to->y, row * to->out + at, sum, to->kind);
             continue;
         }
-        for (long g = 0, k = 0; g < groups; g++) {
-            const long at = (tile * w_groups + g / ratio) * TILE + i;
-            const vf scale = load_half(op->scales + at);
-            const vi zero = op->zeros ? load_bytes(op->zeros + at) : (1 << (bits - 1)) - (vi){0};
-            for (long run = g * GROUP_PAIRS / per_run; k < op->in && k < (g + 1) * GROUP; run++) {
-                vu words = load_bits(op->codes + ((tile * runs + run) * TILE + i) * 4);
-                for (int column = 0; column < 2 * per_run && k < op->in; column++, k++) {
-                    const int shift = bits * (column / 2) + 16 * (column % 2);
-                    vi code = (vi)(words >> shift & (bits == 4 ? 15 : 255)) - zero;
-                    store(panel + k * PANEL + v * LANES, __builtin_convertvector(code, vf) * scale);
-                }
-            }
-        }
+        for (long j = 0; j < n; j++)
+            write(to->y, row * to->out + at + j,
+                  v[i][j] + (to->bias ? read(to->bias, at + j, to->bias_kind) : 0), to->kind);
     }
 }
 
-static void lay_packed(const Packed *op, long first, float *panel)
-{
-    if (op->bits == 4)
-        lay_bits(op, first, panel, 4);
-    else
-        lay_bits(op, first, panel, 8);
-}
-
-INLINE void finish(const Dense *op, long row, long first, const vf v[PANEL_VECTORS])
-{
-    float lanes[PANEL];
-    for (int i = 0; i < PANEL_VECTORS; i++)
-        store(lanes + i * LANES, v[i]);
-    for (long j = 0; j < PANEL && first + j < op->out; j++) {
-        if (op->bias)
-            lanes[j] += read(op->bias, first + j, op->bias_kind);
-        write(op->y, row * op->out + first + j, lanes[j], op->y_kind);
-    }
-}
-
-INLINE void multiply_rows(const Dense *op, const float *panel, long first, long row, int n)
+INLINE void multiply_rows(const Dense *op, const float *panel, const Result *to, long row, int n)
 {
     vf y[6][PANEL_VECTORS];
     for (int r = 0; r < n; r++)
@@ -77,22 +51,18 @@ INLINE void multiply_rows(const Dense *op, const float *panel, long first, long 
                 y[r][v] += splat(x[r * op->in + k]) * w[v];
     }
     for (int r = 0; r < n; r++)
-        finish(op, row + r, first, y[r]);
+        finish(to, row + r, y[r]);
 }
 
-/* Panel number `panel` for rows first .. last - 1 of x; W is packed, or where that is null op's own.
-   `room`: PANEL times the columns. */
-static void multiply(const Dense *op, const Packed *packed, long panel, long first, long last,
-                     float *room)
+/* Panel number `panel` for rows first .. last - 1 of x. `room`: PANEL times the columns. */
+static void multiply(const Dense *op, long panel, long first, long last, float *room)
 {
-    if (packed)
-        lay_packed(packed, panel * PANEL, room);
-    else
-        lay_plain(op, panel * PANEL, room);
+    const Result to = {op->y, op->bias, op->y_kind, op->bias_kind, op->out, panel * PANEL};
+    lay_plain(op, panel * PANEL, room);
     for (; first + 6 <= last; first += 6)
-        multiply_rows(op, room, panel * PANEL, first, 6);
+        multiply_rows(op, room, &to, first, 6);
     for (; first + 2 <= last; first += 2)
-        multiply_rows(op, room, panel * PANEL, first, 2);
+        multiply_rows(op, room, &to, first, 2);
     for (; first < last; first++)
-        multiply_rows(op, room, panel * PANEL, first, 1);
+        multiply_rows(op, room, &to, first, 1);
 }

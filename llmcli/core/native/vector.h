@@ -7,7 +7,7 @@
 
 #include <math.h>
 #include <string.h>
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -23,6 +23,7 @@ typedef float vf __attribute__((vector_size(VECTOR)));
 typedef int32_t vi __attribute__((vector_size(VECTOR)));
 typedef uint32_t vu __attribute__((vector_size(VECTOR)));
 typedef uint16_t vh __attribute__((vector_size(VECTOR / 2)));
+typedef uint16_t vs __attribute__((vector_size(VECTOR)));
 
 INLINE vf load(const float *p)
 {
@@ -194,6 +195,8 @@ INLINE vi multiply_halves(vu a, vu b)
     return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
 #elif defined(__AVX2__) && VECTOR == 32
     return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__) && VECTOR == 16
+    return (vi)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #else
     vi low = ((vi)(a << 16) >> 16) * ((vi)(b << 16) >> 16);
     return low + ((vi)a >> 16) * ((vi)b >> 16);
