@@ -11,10 +11,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from llmcli.checkpoint import hub, hub_cache
+from llmcli.checkpoint import hub_cache
 from llmcli.errors import InvalidModelError, ModelNotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from llmcli.checkpoint.hub import Progress
 
 DEMO = "demo"
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -44,7 +47,7 @@ def resolve(
     *,
     revision: str | None = None,
     offline: bool = False,
-    progress: hub.Progress | None = None,
+    progress: "Progress | None" = None,
     notice: Callable[[str], None] | None = None,
 ) -> Source:
     """`demo`, a folder, a .safetensors file or org/name[@revision] as a Source; the files of a
@@ -55,6 +58,8 @@ def resolve(
     """
 
     def fetch(repo: str, revision: str, within: float) -> Source:
+        from llmcli.checkpoint import hub
+
         done = hub.download(hub.list_files(repo, revision, within=within), progress=progress)
         return Source("hub", repo, done.folder, done.commit)
 
@@ -148,7 +153,9 @@ def _from_hub(
             f"{repo}{at} {what}, and this run is offline",
             hint=f"`llmcli models` lists what is there; online, `llmcli download {repo}` gets it",
         )
-    return fetch(repo, revision, hub.ANSWER_SECONDS)
+    from llmcli.checkpoint.hub import ANSWER_SECONDS
+
+    return fetch(repo, revision, ANSWER_SECONDS)
 
 
 def _default(

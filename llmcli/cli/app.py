@@ -32,6 +32,8 @@ COMMANDS = (
     "models",
     "tokenize",
 )
+# Those that run a model, for which torch has to be there.
+RUNNING = frozenset({"chat", "generate", "bench", "quantize"})
 
 
 class Root(TyperGroup):
@@ -92,8 +94,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     # Of a million tensors there are many million objects, hardly any in a cycle: looking for cycles
     # as often as by default would double the time.
     gc.set_threshold(200_000, 20, 100)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = run(sys.argv[1:] if arguments is None else arguments)
+        if RUNNING.intersection(arguments[:1]) and not {"-h", "--help"}.intersection(arguments):
+            torch_import.prepare()
+        code = run(arguments)
+    except KeyboardInterrupt:  # before there was anything to interrupt
+        code = exit_code()
     except Exception:  # noqa: BLE001 (unforeseen, or with --debug: shown as Python would)
         sys.excepthook(*sys.exc_info())
         code = 1

@@ -4,7 +4,6 @@ It knows the file's layout, and nothing of what the options do.
 """
 
 import os
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from llmcli.cli.file_options import FileOptions, plain, read_settings, unknown_key
 from llmcli.cli.user_folders import config_file
 from llmcli.errors import UsageError
 
@@ -29,6 +27,12 @@ def read_config(every_command: Callable[[], TyperGroup]) -> dict[str, Defaults]:
         file = config_file()
     except OSError:
         return {}
+    if _is_missing(file):
+        return {}
+    import tomllib  # most people have no such file, and need nothing that reads it
+
+    from llmcli.cli.file_options import read_settings
+
     text = read_settings(file)
     if text is None:
         return {}
@@ -46,7 +50,19 @@ def default_model(context: typer.Context) -> str | None:
     return None if named is None else str(named)
 
 
+def _is_missing(file: Path) -> bool:
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # it is for the reading to tell
+        pass
+    return False
+
+
 def _by_command(given: dict[str, Any], group: TyperGroup, file: Path) -> dict[str, Defaults]:
+    from llmcli.cli.file_options import FileOptions, plain, unknown_key
+
     options = {name: FileOptions(group, name) for name in group.commands}
     everywhere = {name for each in options.values() for name in each.by_name}
     defaults: dict[str, Defaults] = {name: {} for name in options}

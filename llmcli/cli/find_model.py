@@ -5,13 +5,14 @@ It knows how a download looks; what is downloaded is `checkpoint.store`'s busine
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from llmcli.cli.output import Output
 from llmcli.cli.table import cell, size
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
+    from rich.console import Console
 
     from llmcli.checkpoint.hub import Progress
     from llmcli.checkpoint.store import Source
@@ -38,31 +39,42 @@ def download_progress(output: Output) -> "Iterator[Progress | None]":
     if output.quiet:
         yield None
         return
-    console = output.console(stderr=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield Lines(output)
-        return
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    bars = Progress(*columns, console=console, transient=True)
+    shown = Shown(output)
     try:
-        yield Bars(output, bars)
+        yield shown
     finally:
-        bars.stop()
+        shown.stop()
+
+
+class Shown:
+    """A download, told as suits stderr. How that is, is asked when there is one to tell: mostly
+    there is none, and Rich, which knows it, takes its time to import."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    @cached_property
+    def _how(self) -> "Lines | Bars":
+        console = self._output.console(stderr=True)
+        if not console.is_terminal or console.is_dumb_terminal:
+            return Lines(self._output)
+        return Bars(self._output, console)
+
+    def start(self, model: str, sizes: Mapping[str, int]) -> None:
+        self._how.start(model, sizes)
+
+    def at(self, name: str, n_bytes: int) -> None:
+        self._how.at(name, n_bytes)
+
+    def finish(self, name: str) -> None:
+        self._how.finish(name)
+
+    def note(self, text: str) -> None:
+        self._how.note(text)
+
+    def stop(self) -> None:
+        if "_how" in vars(self):
+            self._how.stop()
 
 
 class Lines:
@@ -85,13 +97,32 @@ class Lines:
     def note(self, text: str) -> None:
         self._output.notice(cell(text))
 
+    def stop(self) -> None:
+        pass
+
 
 class Bars:
     """A download as two bars: the file that is under way, and all of them together."""
 
-    def __init__(self, output: Output, bars: "RichProgress") -> None:
+    def __init__(self, output: Output, console: "Console") -> None:
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
         self._output = output
-        self._bars = bars
+        self._bars = Progress(*columns, console=console, transient=True)
         self._done = 0
         self._sizes: Mapping[str, int] = {}
 
@@ -116,3 +147,6 @@ class Bars:
 
     def note(self, text: str) -> None:
         self._output.notice(cell(text))
+
+    def stop(self) -> None:
+        self._bars.stop()

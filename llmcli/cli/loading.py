@@ -88,11 +88,14 @@ def load(checked: "CheckedFolder", flags: LoadFlags, output: Output) -> "Model":
 @contextmanager
 def progress_bar(output: Output, doing: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr, moved by what the block tells; hidden where nobody would see it."""
+    if output.quiet or not output.stderr.isatty():
+        yield lambda count: None
+        return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     console = output.console(stderr=True)
-    hidden = output.quiet or not output.stderr.isatty() or console.is_dumb_terminal
+    hidden = console.is_dumb_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(doing, total=total)
         yield lambda count: bar.advance(task, count)

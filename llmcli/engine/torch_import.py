@@ -13,16 +13,21 @@ from llmcli.errors import LlmcliError
 
 
 class _TorchImport(Thread):
+    """First the libraries, then, once `wanted`, the import."""
+
     def __init__(self) -> None:
         super().__init__(name="import torch", daemon=True)
         self.failure: BaseException | None = None
-        self.done = Event()
+        self.wanted, self.done = Event(), Event()
 
     def run(self) -> None:
-        # The import makes a million objects that all stay: the collector would look at them again
-        # and again, a tenth of the time, and once more after that if they were not frozen.
-        gc.disable()
         try:
+            _load_libraries()
+            self.wanted.wait()
+            # The import makes a million objects that all stay: the collector would look at them
+            # again and again, a tenth of the time, and once more after that if they were not
+            # frozen.
+            gc.disable()
             import_torch()
             gc.freeze()
         except BaseException as error:  # noqa: BLE001 (it is raised by `wait`)
@@ -35,20 +40,37 @@ class _TorchImport(Thread):
 _started: _TorchImport | None = None
 
 
+def prepare() -> None:
+    """Have torch's libraries loaded, for a command that will most likely import torch: until its
+    options and its model are known to be right, nothing is imported."""
+    _thread()
+
+
 def begin() -> None:
     """Start the import, once for the whole process. A process that ends while it runs must not
     wait for it: see `begun`."""
+    _thread().wanted.set()
+
+
+def _thread() -> _TorchImport:
     global _started
     if _started is None:
+        # What is loaded while the libraries are waits for them, and everybody waits for it: what
+        # will be needed by then is loaded first.
+        import ctypes  # noqa: F401
+        import resource  # noqa: F401
+        import tempfile  # noqa: F401
+
         from llmcli.checkpoint.tokenizer import warm_up  # not before a model is asked for
 
         warm_up()
         _started = _TorchImport()
         _started.start()
+    return _started
 
 
 def begun() -> bool:
-    """Whether the import was started. The interpreter cannot be torn down while it runs (the
+    """Whether the thread was started. The interpreter cannot be torn down while it runs (the
     thread would be stopped inside C++), and to do so afterwards takes half a second."""
     return _started is not None
 
@@ -57,9 +79,9 @@ def wait() -> None:
     """Until torch can be used; Ctrl+C ends the wait at once. Raises LlmcliError where torch cannot
     be imported."""
     begin()
-    assert _started is not None
-    _started.done.wait()
-    if (failure := _started.failure) is not None:
+    thread = _thread()
+    thread.done.wait()
+    if (failure := thread.failure) is not None:
         reason = (str(failure).splitlines() or [""])[0] or type(failure).__name__
         raise LlmcliError(
             f"torch cannot be imported: {reason}",
@@ -68,8 +90,7 @@ def wait() -> None:
 
 
 def import_torch() -> None:
-    """torch, its native libraries first."""
-    _load_libraries()
+    """Do it, here and now."""
     import torch  # noqa: F401 (it is there from now on)
 
 
