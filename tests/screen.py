@@ -10,7 +10,7 @@ from terminal import DEADLINE_SECONDS, PROMPT, Terminal
 LINES, COLUMNS = 30, 80
 SHELL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "os.chdir(sys.argv[1]); os.execvp('bash', ['bash', '--norc', '--noprofile', '--noediting', '-i'])"
+    "os.chdir(sys.argv[1]); os.execvp('bash', 'bash --norc --noprofile --noediting -i'.split())"
 )
 # A title for the window tells the shell's prompt from a dollar that a program prints.
 PS1 = r"\e]0;\a$ "
@@ -60,7 +60,7 @@ class Shell(Terminal):
         self.begin(
             SHELL,
             [str(folder)],
-            {"TERM": "xterm-256color", "PS1": PS1, **environment},
+            {**environment, "TERM": "xterm-256color", "PS1": PS1},
             lines=LINES,
             columns=COLUMNS,
         )

@@ -30,6 +30,8 @@ KEYS = {"Enter": ENTER, "Tab": "\t", "Esc": "\x1b"}
 # sent.
 ENDING = {ENTER: 1, CTRL_C: 1, CTRL_D: 1, "\x05": 2}
 CUT = re.compile("“([^”]+)” <kbd>Ctrl.C</kbd>")
+# Variables with which a person's programs would look or write elsewhere.
+OWN = re.compile(r"(LLMCLI|HF|XDG|TTY|BASH|PROMPT|NO|FORCE)_|(COLORTERM|COLUMNS|LINES|VISUAL|ENV)$")
 # What differs from run to run.
 FLOATING = (
     (r"(?: \| |\n)(?=TTFT \d|decode \d|ctx \d|system \d)", "\n"),  # timings decide where it breaks
@@ -71,7 +73,7 @@ class Step:
 def drive(page, home, *, anew=False):
     """Type all that the page says, in the folder `home`; its steps as they went. `anew`: what it
     says of the screen does not count."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LLMCLI_", "HF_", "XDG_"))}
+    kept = {name: value for name, value in os.environ.items() if not OWN.match(name)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     shell = Shell({**kept, "HOME": str(home), "PATH": path}, home)
     section, steps = "", []
