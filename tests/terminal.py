@@ -27,21 +27,30 @@ class Terminal:
     """A program on a terminal of its own; what it shows is read up to what a test waits for."""
 
     def __init__(self, arguments, **environment):
+        fixed = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+        self.begin(LAUNCH, arguments, {**os.environ, **fixed, **environment})
+
+    def begin(self, code, arguments, environment, *, lines=24, columns=200):
+        """Run this Python code on a screen of that size."""
         self.screen, self.line = pty.openpty()
-        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.settings = termios.tcgetattr(self.line)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, *arguments],
+            [sys.executable, "-c", code, *arguments],
             stdin=self.line,
             stdout=self.line,
             stderr=self.line,
-            env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **environment},
+            env=environment,
             start_new_session=True,
         )
         self.unread = ""
 
     def press(self, keys):
         os.write(self.screen, keys.encode())
+
+    def read(self):
+        """What has come from the program."""
+        return os.read(self.screen, 4096).decode(errors="replace")
 
     def wait_for(self, pattern):
         """The match, and everything before it is done with."""
@@ -50,7 +59,7 @@ class Terminal:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.screen], [], [], left)[0]:
                 raise AssertionError(f"no {pattern!r} in {self.unread!r}")
-            self.unread += os.read(self.screen, 4096).decode(errors="replace")
+            self.unread += self.read()
         self.unread = self.unread[match.end() :]
         return match
 

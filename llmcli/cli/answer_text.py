@@ -36,11 +36,13 @@ def constraint_of(generation: "Generation") -> Constraint | None:
 
 
 def tell(generation: "Generation", output: Output) -> None:
-    """Where they were asked for, and no JSON line has them, each token's alternatives; and whether
-    the room was too short for what the answer had to be."""
+    """Where they were asked for, and no JSON line has them, each token's alternatives; whether
+    nothing came but thinking; and whether the room was too short for what the answer had to be."""
     if generation.candidates and not output.json:
         tables = [_alternatives(generation, n) for n in ALTERNATIVES]
         output.console(stderr=True).print(FittedTable(tables, right=(0, 2)))
+    if generation.thought and not generation.text:
+        output.notice("all of it was thinking: there is no answer")
     constraint, n = constraint_of(generation), len(generation.token_ids)
     if constraint is None or generation.finish_reason not in ("length", "context"):
         return

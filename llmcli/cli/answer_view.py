@@ -11,6 +11,8 @@ from llmcli.cli.looks import Looks, band_style, has_colour
 from llmcli.cli.output import Output, safe
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from llmcli.cli.flow import Flow
     from llmcli.cli.markdown_stream import MarkdownStream
     from llmcli.engine.generate import Step
@@ -26,6 +28,8 @@ class AnswerView:
         self._thoughts = ThoughtView(output, hide=looks.hide_thinking)
         self._markdown = _markdown_on(output) if looks.markdown else None
         self._coloured = looks.color_by != "none" and has_colour(output)
+        flowing = self._coloured and output.interactive
+        self._flow = _begun_flow(output.console()) if flowing else None
 
     def show(self, step: "Step") -> None:
         """One token; the text of an answer is on the screen when this returns."""
@@ -42,9 +46,11 @@ class AnswerView:
 
     def end(self) -> None:
         """The text ends with a line break."""
-        self._thoughts.end()
+        self._thoughts.end(answered=False)
         if self._markdown is not None:
             self._markdown.finish()
+        elif self._flow is not None:
+            self._flow.finish()
         else:
             self._output.text("\n")
 
@@ -52,19 +58,45 @@ class AnswerView:
         self._thoughts.end()
         if self._markdown is not None:
             self._markdown.write(text)
-        elif self._coloured and step is not None:
-            sure = step.entropy if self._looks.color_by == "entropy" else math.exp(step.logprob)
-            style = band_style(self._looks.color_by, sure or 0.0)
-            console = self._output.console()
-            console.out(safe(text), style=style or None, highlight=False, end="")
+        elif self._flow is not None:
+            _flow_on(self._flow, text, self._style(step))
+        elif self._coloured:
+            style = self._style(step) or None
+            self._output.console().out(safe(text), style=style, highlight=False, end="")
         else:
             self._output.text(text)
+
+    def _style(self, step: "Step | None") -> str:
+        if step is None:
+            return ""
+        sure = step.entropy if self._looks.color_by == "entropy" else math.exp(step.logprob)
+        return band_style(self._looks.color_by, sure or 0.0)
 
 
 def _markdown_on(output: Output) -> "MarkdownStream":
     from llmcli.cli.markdown_stream import MarkdownStream
 
     return MarkdownStream(output.console())
+
+
+def _begun_flow(console: "Console") -> "Flow":
+    from llmcli.cli.flow import Flow
+    from llmcli.cli.markdown_parts import NewLine
+
+    flow = Flow(console)
+    flow.print(NewLine((), ()))
+    return flow
+
+
+def _flow_on(flow: "Flow", text: str, style: str) -> None:
+    """A text whose line breaks stay."""
+    from llmcli.cli.markdown_parts import NewLine
+    from llmcli.cli.markdown_spans import Span
+
+    for number, line in enumerate(text.split("\n")):
+        if number:
+            flow.print(NewLine((), ()))
+        flow.print(Span(line, style))
 
 
 class ThoughtView:
@@ -96,7 +128,7 @@ class ThoughtView:
             self._console.out("thinking ...", style=THOUGHT, highlight=False, end="")
         self._any = True
 
-    def end(self) -> None:
+    def end(self, *, answered: bool = True) -> None:
         """Before the answer, or at the end of a text that is all thinking."""
         if self._ended or not self._any:
             return
@@ -105,7 +137,7 @@ class ThoughtView:
             self._in_one_line()
         elif self._flow is not None:
             self._flow.finish()
-            self._output.stderr.write("\n")  # the answer stands below it
+            self._output.stderr.write("\n" * answered)  # the answer stands below it
         else:
             self._output.stderr.write("\n")
         self._output.stderr.flush()
@@ -115,17 +147,8 @@ class ThoughtView:
             self._output.stderr.write(safe(text))
             self._output.stderr.flush()
             return
-        from llmcli.cli.flow import Flow
-        from llmcli.cli.markdown_parts import NewLine
-        from llmcli.cli.markdown_spans import Span
-
-        if self._flow is None:
-            self._flow = Flow(self._console)
-            self._flow.print(NewLine((), ()))
-        for number, line in enumerate(text.split("\n")):
-            if number:
-                self._flow.print(NewLine((), ()))
-            self._flow.print(Span(line, THOUGHT))
+        self._flow = self._flow or _begun_flow(self._console)
+        _flow_on(self._flow, text, THOUGHT)
 
     def _in_one_line(self) -> None:
         from rich.control import Control

@@ -19,7 +19,7 @@ REASONS = {
     "first_prompt": "nothing was held yet",
     "system_changed": "the system prompt changed",
     "turns_dropped": "the oldest turns were dropped",
-    "turn_changed": "a turn was undone, edited or answered anew",
+    "turn_changed": "turns were changed (/undo, /edit, /regen, /fork, /load)",
     "thinking_dropped": "the template drops the thinking of earlier answers",
     "answer_cut": "the last answer was cut before a stop text",
     "retokenised": "the last answer's text reads back as other tokens than the model wrote",
@@ -82,7 +82,7 @@ def show_miss(output: Output, ledger: "Ledger | None") -> None:
     large = max(LARGE_TOKENS, LARGE_SHARE * (ledger.reused + ledger.new))
     if ledger.repeated >= large and ledger.reason != "turns_dropped":  # those are told of anyway
         line = f"{ledger.repeated:,} earlier tokens were computed again: {REASONS[ledger.reason]}"
-        output.console(stderr=True).print(safe(f"{line} (/stats shows where)"), style="dim")
+        output.console(stderr=True).print(safe(f"{line}; see /stats"), style="dim")
 
 
 def tokens(count: int) -> str:

@@ -54,11 +54,22 @@ class Interruption:
     code calls back into Python."""
 
     pressed = False
+    deferred = False
 
     def check(self) -> None:
         """Raise what was lost."""
         if self.pressed:
             raise KeyboardInterrupt
+
+    @contextmanager
+    def after(self) -> Iterator[None]:
+        """It is raised at the end of this block: what is half printed would be printed twice."""
+        self.deferred = True
+        try:
+            yield
+        finally:
+            self.deferred = False
+        self.check()
 
 
 @contextmanager
@@ -73,7 +84,8 @@ def interruptible() -> Iterator[Interruption]:
         signal.signal(signal.SIGINT, before)
         interruption.pressed = True
         presses.note()
-        raise KeyboardInterrupt
+        if not interruption.deferred:
+            raise KeyboardInterrupt
 
     try:
         signal.signal(signal.SIGINT, interrupt)

@@ -5,6 +5,7 @@ It knows nothing of models; every command prints through one `Output`.
 
 import os
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -98,15 +99,29 @@ class Output:
     def notice(self, text: str) -> None:
         """One line for the person, on stderr, unless `--quiet`."""
         if not self.quiet:
-            self.stderr.write(safe(text) + "\n")
+            self.stderr.write(self._fitted(safe(text)) + "\n")
             self.stderr.flush()
 
     def error(self, message: str, hint: str | None = None) -> None:
         """`error: ...` and, where there is one, `hint: ...` on stderr."""
-        self.stderr.write(f"error: {safe(message)}\n")
+        self.stderr.write(self._fitted(f"error: {safe(message)}") + "\n")
         if hint:
-            self.stderr.write(f"hint: {safe(hint)}\n")
+            self.stderr.write(self._fitted(f"hint: {safe(hint)}") + "\n")
         self.stderr.flush()
+
+    def _fitted(self, text: str) -> str:
+        """Broken between words where stderr is a terminal, which itself would break within them."""
+        try:
+            width = os.get_terminal_size(self.stderr.fileno()).columns
+        except (OSError, ValueError):  # no terminal, closed
+            return text
+        if not width:  # a terminal that does not know its size
+            return text
+        fitted = (
+            textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+            for line in text.split("\n")
+        )
+        return "\n".join(fitted)
 
 
 def set_up_streams() -> None:

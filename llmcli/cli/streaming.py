@@ -108,8 +108,8 @@ def stream(generation: "Generation", output: Output, looks: Looks = PLAIN) -> No
         try:
             with interruptible() as interruption:
                 for step in generation:
-                    view.show(step)
-                    interruption.check()
+                    with interruption.after():
+                        view.show(step)
         except KeyboardInterrupt:
             view.rest(*generation.interrupt())
     finally:

@@ -50,7 +50,8 @@ def footer(timings: "Timings", context_used: int, context: int, *more: str) -> F
         prefill.append(rate(timings.prefill_tps))
     groups = [" · ".join(prefill)]
     if timings.ttft_ms is not None:
-        groups.append(f"TTFT {timings.ttft_ms / 1000:.2f} s")
+        digits = 2 if timings.ttft_ms >= 10 else 3
+        groups.append(f"TTFT {timings.ttft_ms / 1000:.{digits}f} s")
     if timings.decode_tps is not None and timings.itl_ms is not None:
         p50, p95 = figure(timings.itl_ms.p50), milliseconds(timings.itl_ms.p95)
         groups.append(

@@ -139,8 +139,15 @@ def test_tokens_are_coloured_by_how_sure_the_model_was():
     for by in ("probability", "entropy"):
         out, _ = shown(said, Looks(color_by=by), terminal=True)
         assert out == (
-            "sure \x1b[38;5;28mfairly \x1b[0m\x1b[38;5;136mhardly \x1b[0m\x1b[38;5;160mnot\x1b[0m\n"
+            "sure \x1b[38;5;28mfairly\x1b[0m \x1b[38;5;136mhardly\x1b[0m \x1b[38;5;160mnot\x1b[0m\n"
         )
+
+
+def test_coloured_text_breaks_between_words(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "10")
+    said = Said([(word, False) for word in ("one", " two", " th", "ree\n", "four")])
+    out, _ = shown(said, Looks(color_by="probability"), terminal=True)
+    assert unstyled(out) == "one two\nthree\nfour\n"
 
 
 def test_without_colour_there_is_none(monkeypatch):

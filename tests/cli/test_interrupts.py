@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from llmcli.cli.interrupts import interruptible
+from llmcli.cli.looks import Looks
 from llmcli.cli.output import Output
 from llmcli.cli.streaming import stream
 from llmcli.engine.generate import Step
@@ -61,3 +62,36 @@ def test_an_answer_ends_at_its_next_token_where_ctrl_c_got_lost():
     stream(generation, output)
     assert generation.interrupted
     assert output.stdout.getvalue() == "xxx!\n"
+
+
+class Talking:
+    """A generation of four words."""
+
+    constrained = None
+
+    def __iter__(self):
+        for index, text in enumerate(("one", " two", " three", " four")):
+            yield Step(token=1, text=text, logprob=0.0, index=index, finish=None)
+
+    def interrupt(self) -> tuple[str, str]:
+        return "", ""
+
+
+class PressedScreen(io.StringIO):
+    """A terminal at which Ctrl+C is pressed as soon as “two” is on it."""
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        count = super().write(text)
+        if "two" in text and self.getvalue().count("two") == 1:
+            signal.raise_signal(signal.SIGINT)
+        return count
+
+
+def test_a_word_is_printed_once_where_ctrl_c_comes_while_it_is():
+    output = Output(stdout=PressedScreen())
+    stream(Talking(), output, Looks(markdown=True))
+    said = output.stdout.getvalue()
+    assert said.split() == ["one", "two", *(["three"] if "three" in said else [])]
