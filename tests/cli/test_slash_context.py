@@ -79,13 +79,15 @@ def test_drops_are_announced_with_what_was_dropped(start, told):
     turns = start()
     for number in range(7):
         turns.take(f"{number} What is a token? " + "What is the cat? " * 10)
+    excerpts = ", ".join(f"“{number} What is a token? What is the cat? What…”" for number in (0, 1))
     announced = re.findall(
-        r"^the context of 512 tokens is nearly full: forgetting the oldest turn \((\d+) tokens\): "
-        r"“(\d) What is a token\? What is the cat\? What…”$",
+        r"^the context of 512 tokens is nearly full: forgetting the 2 oldest turns \(\d+ tokens\): "
+        + re.escape(excerpts)
+        + "$",
         told(turns),
         re.MULTILINE,
     )
-    assert [number for _, number in announced] == ["0", "1"]
+    assert len(announced) == 1
     assert turns.conversation.left_out == 2
     answer(turns, "/stats")
     assert rows(told(turns))["history"].endswith("the 2 oldest turns left out")
