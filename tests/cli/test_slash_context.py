@@ -79,18 +79,20 @@ def test_drops_are_announced_with_what_was_dropped(start, told):
     turns = start()
     for number in range(7):
         turns.take(f"{number} What is a token? " + "What is the cat? " * 10)
-    excerpts = ", ".join(f"“{number} What is a token? What is the cat? What…”" for number in (0, 1))
+    excerpts = ", ".join(
+        f"“{number} What is a token? What is the cat? What…”" for number in range(3)
+    )
     announced = re.findall(
-        r"^the context of 512 tokens is nearly full: forgetting the 2 oldest turns \(\d+ tokens\): "
+        r"^the context of 512 tokens is nearly full: forgetting the 3 oldest turns \(\d+ tokens\): "
         + re.escape(excerpts)
         + "$",
         told(turns),
         re.MULTILINE,
     )
     assert len(announced) == 1
-    assert turns.conversation.left_out == 2
+    assert turns.conversation.left_out == 3
     answer(turns, "/stats")
-    assert rows(told(turns))["history"].endswith("the 2 oldest turns left out")
+    assert rows(told(turns))["history"].endswith("the 3 oldest turns left out")
 
 
 def test_a_shift_is_announced_when_the_answer_is_over(start, told):
