@@ -6,7 +6,7 @@ It knows the conversation and how its answers are shown, and nothing of where qu
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from llmcli.cli.answer_text import tell
+from llmcli.cli.answer_text import need_complete, tell
 from llmcli.cli.context_text import budget_figures, drop_line, show_miss
 from llmcli.cli.interrupts import interruptible
 from llmcli.cli.looks import PLAIN, Looks
@@ -64,7 +64,8 @@ class Turns:
     def take(self, text: str) -> "FinishReason | None":
         """Ask, and show the answer. Ctrl+C cuts it short; what was said is kept.
 
-        Raises PromptError and GenerationError; the conversation stays usable.
+        Raises PromptError, and GenerationError, also for an answer that is kept and lacks the end
+        it had to have; the conversation stays usable.
         """
 
         def begin() -> "Generation":
@@ -188,3 +189,4 @@ class Turns:
         if self._show_timings:
             figures = budget_figures(budget)
             show_footer(self.output, timings, self.context_used(), context, figures)
+        need_complete(generation)
