@@ -55,10 +55,9 @@ def tell(generation: "Generation", output: Output) -> None:
 def need_complete(generation: "Generation") -> None:
     """Raises GenerationError where the room was too short for what the answer had to be."""
     if generation.constrained is not None and _is_incomplete(generation):
-        kind, n = generation.constrained.grammar.kind, len(generation.token_ids)
+        form, n = generation.constrained.grammar.name, len(generation.token_ids)
         raise GenerationError(
-            f"the answer is not complete: there was room for {tokens(n)}, too few for its "
-            f"{_NAMES[kind]}",
+            f"the answer is not complete: there was room for {tokens(n)}, too few for its {form}",
             hint="a larger --max-tokens (/set max_tokens N) or a shorter prompt makes room",
         )
 
@@ -80,6 +79,3 @@ def _alternatives(generation: "Generation", most: int) -> list[Row]:
     width = max(map(len, rows))
     head = ("#", "token", "p", "likeliest others")[:width]
     return [row + ("",) * (width - len(row)) for row in (head, *rows)]
-
-
-_NAMES = {"json_schema": "JSON schema", "regex": "regular expression", "grammar": "grammar"}

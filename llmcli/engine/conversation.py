@@ -170,15 +170,20 @@ class Conversation:
 
     def need_last(self) -> Turn:
         """As `last`. Raises UsageError where it is None."""
-        if self.last is None:
-            raise UsageError("there is no answer of this conversation's to look at")
-        return self.last
+        if self.last is not None:
+            return self.last
+        if not self._has_turn():
+            raise UsageError("there is no answer yet")
+        raise UsageError(
+            "how the last answer came about is not known: it was made earlier, or by another model",
+            hint="/regen answers the question anew",
+        )
 
     def undo(self) -> str:
         """Forget the last question and its answer; returns the question."""
         question = self.question
         if question is None:
-            raise UsageError("there is no turn to take back")
+            raise UsageError("there is no question yet")
         self._messages = self.messages[:-2]
         return question
 

@@ -34,6 +34,11 @@ class Grammar:
     rules: str
     warnings: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What such a thing is called."""
+        return _NAMES[self.kind]
+
     @classmethod
     def read(cls, kind: Kind, text: str) -> "Grammar":
         """Raises UsageError, with llguidance's message, for what it cannot follow."""

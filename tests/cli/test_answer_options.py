@@ -180,7 +180,7 @@ def test_json_in_a_chat(turns, tmp_path):
         answer(turns, '/json {"type": "objekt"}')
     assert isinstance(json.loads(asked("/regen")), list)  # the last one is in force
     answer(turns, "/json off")
-    assert turns.grammar is None
+    assert turns.settings.grammar is None
     told = turns.output.stderr.getvalue()
     assert "answers are JSON objects" in told
     assert "answers are JSON that fits the schema" in told

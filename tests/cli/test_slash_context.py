@@ -42,7 +42,7 @@ def test_model_goes_on_with_the_same_messages(start, tmp_path, told):
     answer(turns, "/model other")
     assert told(turns) == "other · float32 on cpu · context 512 tokens\n"
     assert turns.conversation.messages == messages
-    with pytest.raises(UsageError, match="no answer"):
+    with pytest.raises(UsageError, match="made earlier, or by another model"):
         answer(turns, "/why")
     turns.take("Hello")
     assert len(turns.conversation.messages) == 5
