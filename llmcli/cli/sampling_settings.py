@@ -135,7 +135,7 @@ class SamplingSettings:
     def chosen_here(self) -> dict[str, Any]:
         """What was chosen for this chat, and not by variables or the config file for all of them;
         ready for JSON, and for `restore`."""
-        found = {}
+        found: dict[str, Any] = {}
         for name, setting in (self._session | self._chosen).items():
             if setting.source == VARIABLE:
                 continue
