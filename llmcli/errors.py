@@ -9,7 +9,8 @@ LlmcliError                   1  something failed
 │                                or ask for what llmcli does not support
 ├── OutOfMemoryError          5  the model does not fit
 ├── PromptError               1  the prompt is empty, or longer than the context
-└── GenerationError           1  the model's numbers are unusable (NaN, no token allowed)
+└── GenerationError           1  the model's numbers are unusable (NaN, no token allowed),
+                                 or the room was too short for the form asked for
 """
 
 
@@ -52,4 +53,5 @@ class PromptError(LlmcliError):
 
 
 class GenerationError(LlmcliError):
-    """The model's numbers are unusable: NaN logits, or no token is left to choose from."""
+    """The model's numbers are unusable: NaN logits, or no token is left to choose from; or the room
+    was too short for the form that the answer had to have."""

@@ -7,9 +7,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llmcli.cli.context_text import tokens
 from llmcli.cli.output import Output
 from llmcli.cli.table import FittedTable, Row, cell
 from llmcli.cli.why_text import percent
+from llmcli.errors import GenerationError
 
 if TYPE_CHECKING:
     from llmcli.engine.generate import Generation
@@ -37,25 +39,35 @@ def constraint_of(generation: "Generation") -> Constraint | None:
 
 def tell(generation: "Generation", output: Output) -> None:
     """Where they were asked for, and no JSON line has them, each token's alternatives; whether
-    nothing came but thinking; and whether the room was too short for what the answer had to be."""
+    nothing came but thinking; and whether the end of the answer was not the model's choice."""
     if generation.candidates and not output.json:
         tables = [_alternatives(generation, n) for n in ALTERNATIVES]
         output.console(stderr=True).print(FittedTable(tables, right=(0, 2)))
     if generation.thought and not generation.text:
         output.notice("all of it was thinking: there is no answer")
-    constraint, n = constraint_of(generation), len(generation.token_ids)
-    if constraint is None or generation.finish_reason not in ("length", "context"):
-        return
-    if not constraint.satisfied:
+    answer = generation.constrained
+    if answer is not None and answer.shortened and not _is_incomplete(generation):
         output.notice(
-            f"the answer is not complete: {n:,} tokens, which is all there was room for, are too "
-            f"few for its {_NAMES[constraint.kind]}"
+            f"the answer was brought to its end within {tokens(len(generation.token_ids))}, which "
+            "is all there was room for: the last of it is no more than what had to come, not the "
+            "model's choice"
         )
-    elif constraint.shortened:
-        output.notice(
-            f"the answer was brought to its end within {n:,} tokens, which is all there was room "
-            "for: the last of it is no more than what had to come, not the model's choice"
+
+
+def need_complete(generation: "Generation") -> None:
+    """Raises GenerationError where the room was too short for what the answer had to be."""
+    if generation.constrained is not None and _is_incomplete(generation):
+        form, n = generation.constrained.grammar.name, len(generation.token_ids)
+        raise GenerationError(
+            f"the answer is not complete: there was room for {tokens(n)}, too few for its {form}",
+            hint="a larger --max-tokens (/set max_tokens N) or a shorter prompt makes room",
         )
+
+
+def _is_incomplete(generation: "Generation") -> bool:
+    constraint = constraint_of(generation)
+    ended = generation.finish_reason in ("length", "context")
+    return constraint is not None and ended and not constraint.satisfied
 
 
 def _alternatives(generation: "Generation", most: int) -> list[Row]:
@@ -69,6 +81,3 @@ def _alternatives(generation: "Generation", most: int) -> list[Row]:
     width = max(map(len, rows))
     head = ("#", "token", "p", "likeliest others")[:width]
     return [row + ("",) * (width - len(row)) for row in (head, *rows)]
-
-
-_NAMES = {"json_schema": "JSON schema", "regex": "regular expression", "grammar": "grammar"}

@@ -131,14 +131,18 @@ def chat(
         _let_think(checked, look.think, output)
     question = _question(prompt)
     keeper.keeps &= question is None or keeper.opened is not None  # one turn alone is no chat
+    if sessions.save_kv and ((keeper.keeps and no_cache) or typing.no_history):
+        reason = "--no-history" if typing.no_history else "--no-cache"
+        output.notice(f"--save-kv keeps nothing with {reason}")
     settings = SamplingSettings.of(sampling, given, checked)
     _check(checked, place, system, question)
-    grammar = grammar_of(answer, checked, output)
+    if (grammar := grammar_of(answer, checked, output)) is not None:
+        settings.hold_to(grammar, given[grammar.kind])
 
     def other(name: str, old: SamplingSettings) -> "tuple[LoadedModel, SamplingSettings]":
         flags = replace(place, revision=None)
         found = find(name, flags, output)
-        return load(found, flags, output), old.with_model(found)
+        return load(found, flags, output), old.with_model(found, output.notice)
 
     loaded = load(checked, place, output)
 
@@ -154,7 +158,7 @@ def chat(
         keeper=keeper,
         profile=chosen,
     )
-    turns.grammar, turns.n_candidates = grammar, answer.logprobs
+    turns.n_candidates = answer.logprobs
     del loaded  # /model may put another one in its place
     turns.resume(system)
     show_legend(looks, output)

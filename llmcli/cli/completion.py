@@ -84,7 +84,7 @@ def is_command(text: str) -> bool:
 def _commands(typed: str) -> Iterable[Completion]:
     for name, command in COMMANDS.items():
         if name.startswith(typed):
-            more = " " if "[" in command.usage or command.usage.split(",")[0] != name else ""
+            more = " " if command.takes_text else ""
             yield _completion(name + more, typed, command.help, f"/{command.usage}")
     for alias, name in ALIASES.items():
         if typed and alias.startswith(typed):

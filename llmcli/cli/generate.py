@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmcli.cli.answer_options import AnswerFlags, grammar_of
-from llmcli.cli.answer_text import tell
+from llmcli.cli.answer_text import need_complete, tell
 from llmcli.cli.given_text import piped_text, read_file
 from llmcli.cli.groups import sources, with_groups
 from llmcli.cli.interrupts import exit_code
@@ -124,6 +124,7 @@ def generate(
     if timings_wanted(show_timings, output):
         used = len(ids) + len(generation.token_ids)
         show_footer(output, generation.timings(), used, loaded.context)
+    need_complete(generation)
     if generation.finish_reason == "interrupted":
         raise typer.Exit(exit_code())
 

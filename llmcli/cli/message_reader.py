@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import typer
@@ -15,6 +14,7 @@ import typer
 from llmcli.cli.interrupts import interruptible, nothing, presses
 from llmcli.cli.output import Output
 from llmcli.cli.turns import Turns
+from llmcli.cli.user_folders import history_file
 
 if TYPE_CHECKING:
     from prompt_toolkit.history import History
@@ -195,13 +195,6 @@ def _keys() -> "KeyBindings":
     return keys
 
 
-def history_file() -> Path:
-    """Where the prompts of all chats are kept."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    folder = Path(state) if Path(state).is_absolute() else Path("~/.local/state").expanduser()
-    return folder / "llmcli" / "history"
-
-
 def _history() -> "History":
     """On disk, readable by the user alone; in memory where the disk does not take it."""
     from prompt_toolkit.history import FileHistory, InMemoryHistory
@@ -216,6 +209,6 @@ def _history() -> "History":
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600))
         file.chmod(0o600)  # it may be older than this rule
-    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
+    except OSError:
         return InMemoryHistory()
     return PrivateHistory(str(file))

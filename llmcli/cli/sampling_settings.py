@@ -1,15 +1,17 @@
-"""The sampling settings of one command: each one's value, and where it came from.
+"""The settings of one command's answers: each one's value, and where it came from.
 
-It knows how a value is spelled and which source wins; what the settings do is `core.sampling`'s.
+It knows how a value is spelled and which source wins; what the settings do is `core.sampling`'s,
+and `engine.grammar`'s for what an answer must look like.
 """
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from llmcli.cli.groups import CONFIG_FILE, VARIABLE
+from llmcli.cli.one_token import is_id, token_of
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.errors import UsageError
@@ -17,10 +19,13 @@ from llmcli.errors import UsageError
 if TYPE_CHECKING:
     from llmcli.checkpoint.tokenizer import Tokenizer
     from llmcli.engine.folder import CheckedFolder
+    from llmcli.engine.grammar import Grammar, Kind
 
 LARGEST_SEED = 2**63 - 1
 LARGEST_COUNT = 2**31 - 1
 SETTINGS = tuple(field.name for field in fields(SamplingFlags))
+KINDS = ("json_schema", "regex", "grammar")  # of what an answer must look like: one at a time
+FORM, BIAS = "form", "logit_bias"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class SamplingSettings:
         self._lowest = {name: Setting(value, "model") for name, value in model.items()}
         self._session: dict[str, Setting] = {}
         self._chosen: dict[str, Setting] = {}
+        self._spelled: dict[int, str] = {}  # tokens with a bias, as they were given
         for field in fields(flags):
             value = getattr(flags, field.name)
             if value is not None and value != []:
@@ -83,6 +89,22 @@ class SamplingSettings:
         given = self._given().get("max_tokens")
         return None if given is None else given.value
 
+    @property
+    def form(self) -> Setting | None:
+        """What answers must look like, a Grammar; None where they are free."""
+        given = self._given().get(FORM)
+        return given if given is not None and given.value is not None else None
+
+    @property
+    def grammar(self) -> "Grammar | None":
+        """The same without its source."""
+        return None if self.form is None else self.form.value
+
+    def hold_to(self, grammar: "Grammar | None", source: str) -> None:
+        """From now on answers look like this, or are free."""
+        layer = self._lowest if source == CONFIG_FILE else self._chosen
+        layer[FORM] = Setting(grammar, source)
+
     def spec(self) -> SamplingSpec:
         """What the sampler takes. Raises UsageError for a value out of its range."""
         return _spec(self._given())
@@ -100,9 +122,7 @@ class SamplingSettings:
 
         Raises UsageError, and changes nothing, for a name or value that cannot be.
         """
-        name = name.lstrip("-").replace("-", "_")
-        if name not in SETTINGS:
-            raise UsageError(f"there is no setting {name!r}{nearest(name, SETTINGS)}")
+        name = setting_name(name)
         chosen, session = {**self._chosen}, {**self._session}
         if text == "default":
             chosen.pop(name, None)
@@ -115,23 +135,35 @@ class SamplingSettings:
     def chosen_here(self) -> dict[str, Any]:
         """What was chosen for this chat, and not by variables or the config file for all of them;
         ready for JSON, and for `restore`."""
-        found = {}
+        found: dict[str, Any] = {}
         for name, setting in (self._session | self._chosen).items():
-            if setting.source != VARIABLE:
-                found[name] = setting.value
+            if setting.source == VARIABLE:
+                continue
+            if name == FORM:
+                found |= {} if setting.value is None else {setting.value.kind: setting.value.text}
+            else:
+                found[name] = self._biases_as_given(setting) if name == BIAS else setting.value
         return found
 
-    def restore(self, values: Mapping[str, Any]) -> None:
+    def restore(
+        self, values: Mapping[str, Any], notice: Callable[[str], None], *, foreign: bool
+    ) -> None:
         """Take what `chosen_here` gave in an earlier chat in place of what `restore` took before;
-        flags, variables and the profile go over it.
+        flags, variables and the profile go over it. `foreign`: that chat had another model, whose
+        biases are taken as by `with_model`.
 
         Raises UsageError, and changes nothing, for what cannot be.
         """
         session = {}
         for name, value in values.items():
-            if name not in SETTINGS:
+            if name in KINDS:
+                session[FORM] = Setting(_grammar(cast("Kind", name), value), "session")
+            elif name not in SETTINGS:
                 raise UsageError(f"there is no setting {name[:40]!r}")
-            session[name] = Setting(self._from_session(name, value), "session")
+            elif name == BIAS and foreign and isinstance(value, dict):
+                session[name] = Setting(self._translated(value, notice), "session")
+            else:
+                session[name] = Setting(self._from_session(name, value), "session")
         _spec(self._lowest | session | self._chosen)
         self._session = session
 
@@ -142,34 +174,60 @@ class SamplingSettings:
         if name == "stop" and isinstance(value, list):
             if all(isinstance(text, str) for text in value):
                 return tuple(value)
-        elif name == "logit_bias" and isinstance(value, dict):
-            if all(token.isdigit() for token in value):
-                return self._biases([f"{token}={bias}" for token, bias in value.items()])
-        elif name not in ("stop", "logit_bias") and type(value) in (int, float):
+        elif name == BIAS and isinstance(value, dict):
+            return self._biases([f"{token}={bias}" for token, bias in value.items()])
+        elif name not in ("stop", BIAS) and type(value) in (int, float):
             return self._read(name, str(value))
         raise UsageError(f"{name} cannot be that")
 
-    def with_model(self, checked: "CheckedFolder") -> "SamplingSettings":
-        """The same choices for another model, but for biases: its ids mean other tokens."""
+    def with_model(
+        self, checked: "CheckedFolder", notice: Callable[[str], None]
+    ) -> "SamplingSettings":
+        """The same choices for another model. Biases of texts are for the tokens that these are
+        there; `notice` is told of those that are left out, ids among them, which mean others."""
         twin = SamplingSettings.of(SamplingFlags(), {}, checked)
 
-        def kept(layer: Mapping[str, Setting]) -> dict[str, Setting]:
-            return {name: setting for name, setting in layer.items() if name != "logit_bias"}
+        def taken(layer: Mapping[str, Setting]) -> dict[str, Setting]:
+            found = {**layer}
+            if BIAS in layer:
+                biases = twin._translated(self._biases_as_given(layer[BIAS]), notice)
+                found[BIAS] = Setting(biases, layer[BIAS].source)
+            return found
 
         config = {name: s for name, s in self._lowest.items() if s.source == CONFIG_FILE}
-        twin._lowest |= kept(config)
-        twin._session, twin._chosen = kept(self._session), kept(self._chosen)
+        twin._lowest |= taken(config)
+        twin._session, twin._chosen = taken(self._session), taken(self._chosen)
         return twin
+
+    def _biases_as_given(self, setting: Setting) -> dict[str, float]:
+        return {self._spelled[token]: bias for token, bias in setting.value.items()}
+
+    def _translated(
+        self, biases: Mapping[str, Any], notice: Callable[[str], None]
+    ) -> dict[int, float]:
+        """Biases that were given for another vocabulary."""
+        found: dict[int, float] = {}
+        lost = []
+        for text, bias in biases.items():
+            try:
+                if is_id(text):
+                    raise UsageError("the id of another token")
+                found |= self._biases([f"{text}={bias}"])
+            except UsageError:
+                lost.append(repr(text))
+        if lost:
+            notice(f"logit biases left out: {', '.join(lost)} would be other tokens here")
+        return found
 
     def _read(self, name: str, text: str) -> Any:
         if name == "stop":
             return (text,)
-        if name == "logit_bias":
+        if name == BIAS:
             return self._biases(text.split())
         return _READERS[name](name, text)
 
     def _from_flag(self, name: str, value: Any) -> Any:
-        if name == "logit_bias":
+        if name == BIAS:
             return self._biases(value)
         if name == "seed":
             return _READERS[name](name, str(value))
@@ -186,27 +244,36 @@ class SamplingSettings:
             value = float(bias)
         except ValueError:
             raise UsageError(f"logit bias must be TOKEN=NUMBER, not {text!r}") from None
-        return self._token(token), value
-
-    def _token(self, text: str) -> int:
-        """An id, a special token's spelling, or a text that is exactly one token."""
-        if text.isascii() and text.isdigit():
-            return _count("logit bias: the token", text, least=0, most=self._vocab_size - 1)
-        if text in self._tokenizer.added_tokens:
-            return self._tokenizer.added_tokens[text]
-        ids = self._tokenizer.encode(text)
-        if len(ids) != 1:
-            raise UsageError(
-                f"logit bias: {text!r} is {len(ids)} tokens, and it must be exactly one",
-                hint="`llmcli tokenize` shows the tokens of a text; a space before it counts",
-            )
-        return ids[0]
+        try:
+            number = token_of(token, self._tokenizer, self._vocab_size)
+        except UsageError as error:
+            raise UsageError(f"logit bias: {error}", hint=error.hint) from None
+        self._spelled[number] = token
+        return number, value
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean ...?`, or nothing where no known name comes near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def setting_name(text: str) -> str:
+    """A setting's name as it is typed. Raises UsageError for one that there is not."""
+    name = text.lstrip("-").replace("-", "_")
+    if name not in SETTINGS:
+        raise UsageError(
+            f"there is no setting {text[:40]!r}{nearest(name, SETTINGS)}", hint="/set lists them"
+        )
+    return name
+
+
+def _grammar(kind: "Kind", text: Any) -> "Grammar":
+    from llmcli.engine.grammar import Grammar
+
+    if not isinstance(text, str):
+        raise UsageError(f"{kind} must be a text")
+    return Grammar.read(kind, text)
 
 
 def _spec(settings: Mapping[str, Setting]) -> SamplingSpec:

@@ -252,14 +252,15 @@ class SessionKeeper:
     def _restore_settings(
         self, settings: SamplingSettings, session: SavedSession, here: str
     ) -> None:
-        values = dict(session.settings or {})
-        if session.model != here:
-            values.pop("logit_bias", None)  # ids of another vocabulary
+        told, foreign = self._output.notice, session.model != here
         try:
-            settings.restore(values)
+            settings.restore(session.settings or {}, told, foreign=foreign)
         except UsageError as error:
-            settings.restore({})
-            self._output.notice(cell(f"its settings are left out: {error}"))
+            settings.restore({}, told, foreign=foreign)
+            told(cell(f"its settings are left out: {error}"))
+        form = settings.form
+        if form is not None and form.source == "session":
+            told(f"answers have to fit its {form.value.name}; /json off ends that")
 
     def _save_kv(self, conversation: "Conversation") -> None:
         if not self._keeps_kv or conversation.held is None or self.name is None:

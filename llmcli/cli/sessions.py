@@ -77,10 +77,7 @@ def sessions(
     - `llmcli sessions rm work`
     """
     if context.invoked_subcommand is None:
-        store = _store()
-        found = (_entry(store, name) for name in store.names())
-        report = SessionsReport(str(store.folder), tuple(filter(None, found)))
-        Output(json=json, quiet=quiet).emit(report, _table)
+        Output(json=json, quiet=quiet).emit(report_of(_store()), table_of)
 
 
 def remove(names: Names, quiet: Quiet = False, debug: Debug = False) -> None:
@@ -95,6 +92,11 @@ def remove(names: Names, quiet: Quiet = False, debug: Debug = False) -> None:
 
 
 sessions_app.command("rm", **COMMAND)(remove)
+
+
+def report_of(store: SessionStore) -> SessionsReport:
+    found = (_entry(store, name) for name in store.names())
+    return SessionsReport(str(store.folder), tuple(filter(None, found)))
 
 
 def _store() -> SessionStore:
@@ -134,7 +136,7 @@ def _entry(store: SessionStore, name: str) -> SessionEntry | None:
     )
 
 
-def _table(report: SessionsReport) -> "RenderableType":
+def table_of(report: SessionsReport) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 

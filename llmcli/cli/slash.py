@@ -3,8 +3,6 @@
 It knows the commands and their looks; turns and settings are changed through `Turns`.
 """
 
-from typing import Any
-
 from llmcli.cli import (
     slash_answer,
     slash_context,
@@ -13,7 +11,8 @@ from llmcli.cli import (
     slash_text,
     slash_thinking,
 )
-from llmcli.cli.sampling_settings import nearest
+from llmcli.cli.sampling_settings import Setting, nearest, setting_name
+from llmcli.cli.session_keeper import excerpt
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import cell
 from llmcli.cli.turns import Turns
@@ -36,6 +35,8 @@ def answer(turns: Turns, text: str) -> bool:
             f"there is no command /{name}{nearest(f'/{name}', names)}",
             hint="/help lists them; //TEXT sends a text that begins with a slash",
         )
+    if rest and not command.takes_text:
+        raise UsageError(f"/{name} takes nothing after it")
     return command.run(turns, rest)
 
 
@@ -68,16 +69,19 @@ def _system(turns: Turns, rest: str) -> bool:
 
 
 def _set(turns: Turns, rest: str) -> bool:
-    name, _, value = rest.partition(" ")
-    if rest and not value:
-        raise UsageError("/set needs a name and a value, or neither to list all")
-    if rest:
-        turns.settings.set(name, value)
+    typed, _, value = rest.partition(" ")
+    settings, table = turns.settings, turns.settings.table()
+    if not rest:
+        form = settings.form
+        rows = [("setting", "value", "from")]
+        rows += [(name, *_shown(turns, setting)) for name, setting in table.items()]
+        rows += [] if form is None else [(form.value.kind, cell(form.value.text), form.source)]
+        show(turns, rows)
         return True
-    rows = [("setting", "value", "from")]
-    for name, setting in turns.settings.table().items():
-        rows.append((name, cell(_shown(setting.value)), cell(setting.source)))
-    show(turns, rows)
+    name = setting_name(typed)
+    if value:
+        settings.set(name, value)
+    say(turns, "{} {} ({})".format(name, *_shown(turns, settings.table()[name])))
     return True
 
 
@@ -87,8 +91,7 @@ def _regen(turns: Turns, rest: str) -> bool:
 
 
 def _undo(turns: Turns, rest: str) -> bool:
-    question = turns.conversation.undo()
-    say(turns, f"taken back: {question}")
+    say(turns, f"taken back: {excerpt(turns.conversation.undo())}")
     return True
 
 
@@ -100,8 +103,8 @@ COMMANDS = {
         "system [TEXT|@NAME]", 'show or replace the system prompt; "" removes it', _system
     ),
     "set": Command(
-        "set [NAME VALUE]",
-        "list settings, or change one (default: not chosen)",
+        "set [NAME [VALUE]]",
+        "list settings, or show or change one; VALUE default: not chosen",
         _set,
     ),
     "regen": Command("regen", "answer the last question anew", _regen),
@@ -120,9 +123,13 @@ KEYS = (
 )
 
 
-def _shown(value: Any) -> str:
+def _shown(turns: Turns, setting: Setting) -> tuple[str, str]:
+    """A setting's value and source."""
+    value, label = setting.value, turns.conversation.model.tokenizer.label
     if value is None or value == () or value == {}:
-        return "none"
-    if isinstance(value, dict):
-        return " ".join(f"{token}={bias:g}" for token, bias in value.items())
-    return " ".join(map(repr, value)) if isinstance(value, tuple) else f"{value}"
+        shown = "none"
+    elif isinstance(value, dict):
+        shown = " ".join(f"{label(token)}={bias:g}" for token, bias in value.items())
+    else:
+        shown = " ".join(map(repr, value)) if isinstance(value, tuple) else f"{value}"
+    return cell(shown), cell(setting.source)

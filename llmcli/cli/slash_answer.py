@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmcli.cli.context_text import tokens
 from llmcli.cli.interrupts import interruptible
+from llmcli.cli.one_token import token_of
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import FittedTable, Row, cell
 from llmcli.cli.turns import Turns
@@ -45,7 +46,8 @@ def _fork(turns: Turns, rest: str) -> bool:
     ids: tuple[int, ...] = ()
     rank = wanted[1:] if wanted.startswith("#") and wanted[1:].isdecimal() else None
     if wanted and rank is None:
-        ids = (_token(turns, wanted),)
+        model = turns.conversation.model
+        ids = (token_of(wanted, model.tokenizer, model.decoder.config.vocab_size),)
     view = _view(turns, index, top=int(rank or TOP), also=ids)
     if rank is not None:
         chosen = [one for one in view.candidates if one.rank == int(rank)]
@@ -83,8 +85,7 @@ def _index(turns: Turns, text: str) -> int:
         index = n
     if not -n <= index < n:
         raise UsageError(
-            f"there is no token {text[:40]}: the last answer's are 0 to {n - 1}, "
-            f"or from the end -1 to -{n}"
+            f"there is no token {text[:40]}: the last answer's are 0 to {n - 1}, or -{n} to -1"
         )
     return index % n
 
@@ -112,25 +113,6 @@ def _view(turns: Turns, index: int, top: int = TOP, also: tuple[int, ...] = ()) 
 def _before(turns: Turns, index: int) -> list[int]:
     generation = turns.conversation.need_last().generation
     return [*generation.prompt_of(index), *generation.token_ids[:index]][-CONTEXT_TOKENS:]
-
-
-def _token(turns: Turns, text: str) -> int:
-    """An id, a special token's spelling, or a text as /why shows it that is exactly one token."""
-    from llmcli.checkpoint.tokenizer import MARKS
-
-    model = turns.conversation.model
-    if text.isascii() and text.isdecimal():
-        model.check_token(int(text))
-        return int(text)
-    if text in model.tokenizer.added_tokens:
-        return model.tokenizer.added_tokens[text]
-    ids = model.tokenizer.encode(text.translate({ord(MARKS[code]): code for code in MARKS}))
-    if len(ids) != 1:
-        raise UsageError(
-            f"{text!r} is {len(ids)} tokens, and it must be exactly one",
-            hint="␣ stands for a space; #2 takes the second of /why's list",
-        )
-    return ids[0]
 
 
 COMMANDS = {

@@ -19,6 +19,11 @@ class Command:
     help: str
     run: Callable[[Turns, str], bool]
 
+    @property
+    def takes_text(self) -> bool:
+        """Whether anything may follow the name."""
+        return " " in self.usage.split(",")[0]  # other names follow a comma
+
 
 def show(turns: Turns, rows: Sequence[Row], *, right: Sequence[int] = ()) -> None:
     """A table; `right` as in `FittedTable`."""

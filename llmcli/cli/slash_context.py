@@ -13,7 +13,7 @@ from llmcli.errors import UsageError
 def _stats(turns: Turns, rest: str) -> bool:
     conversation, timings = turns.conversation, turns.timings
     if timings is None or conversation.turn is None:
-        raise UsageError("there was no turn yet")
+        raise UsageError("there is no answer yet")
     budget, ledger = conversation.budget(conversation.turn), conversation.turn.ledger
     rows = [
         *timings_rows(timings, turns.context_used(), conversation.model.context),

@@ -14,13 +14,14 @@ def _json(turns: Turns, rest: str) -> bool:
     from llmcli.engine.grammar import Grammar
 
     if rest == "off":
-        turns.grammar = None
+        turns.settings.hold_to(None, "/json")
         say(turns, "answers are free again")
         return True
-    turns.grammar = Grammar.read("json_schema", text_or_file(rest or ANY_OBJECT))
+    grammar = Grammar.read("json_schema", text_or_file(rest or ANY_OBJECT))
+    turns.settings.hold_to(grammar, "/json")
     what = "JSON that fits the schema" if rest else "JSON objects"
     say(turns, f"from now on answers are {what}; /json off ends that")
-    for warning in turns.grammar.warnings:
+    for warning in grammar.warnings:
         say(turns, f"warning: {warning}")
     return True
 

@@ -3,7 +3,8 @@
 It knows their looks; `session_keeper` does the work.
 """
 
-from llmcli.cli.slash_command import Command, say, show
+from llmcli.cli.sessions import report_of, table_of
+from llmcli.cli.slash_command import Command, say
 from llmcli.cli.turns import Turns
 from llmcli.errors import UsageError
 
@@ -18,10 +19,10 @@ def _load(turns: Turns, rest: str) -> bool:
     if rest:
         turns.load(rest)
         return True
-    names = turns.keeper.store.names()
-    if not names:
+    report = report_of(turns.keeper.store)
+    if not report.sessions:
         raise UsageError("there is no session yet")
-    show(turns, [("session",), *((name,) for name in names)])
+    turns.output.console(stderr=True).print(table_of(report))
     return True
 
 

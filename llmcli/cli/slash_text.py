@@ -20,7 +20,7 @@ NEXT_MESSAGE = "‹your next message›"
 def _edit(turns: Turns, rest: str) -> bool:
     question = turns.conversation.question
     if question is None:
-        raise UsageError("there is no question to edit")
+        raise UsageError("there is no question yet")
     if not rest:
         if turns.reader is None or not turns.reader.can_prefill:
             raise UsageError("the question cannot be edited here", hint="/edit TEXT replaces it")
@@ -60,7 +60,7 @@ def _read(turns: Turns, rest: str) -> bool:
 def _copy(turns: Turns, rest: str) -> bool:
     messages, output = turns.conversation.messages, turns.output
     if not messages or messages[-1]["role"] != "assistant":
-        raise UsageError("there is no answer to copy")
+        raise UsageError("there is no answer yet")
     screen = next((stream for stream in (output.stdout, output.stderr) if stream.isatty()), None)
     if screen is None:
         raise UsageError("there is no terminal to copy to: answers are on stdout")

@@ -6,7 +6,7 @@ It knows the conversation and how its answers are shown, and nothing of where qu
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from llmcli.cli.answer_text import tell
+from llmcli.cli.answer_text import need_complete, tell
 from llmcli.cli.context_text import budget_figures, drop_line, show_miss
 from llmcli.cli.interrupts import interruptible
 from llmcli.cli.looks import PLAIN, Looks
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from llmcli.core.sampling import Draw
     from llmcli.engine.conversation import Conversation
     from llmcli.engine.generate import FinishReason, Generation
-    from llmcli.engine.grammar import Grammar
     from llmcli.engine.session import Model
     from llmcli.engine.timings import Timings
     from llmcli.engine.turn import Turn
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
 class Turns:
     """`conversation` and `settings` may be changed between two turns. `reader` is where questions
     come from, if somebody types them; `load` takes another model. `attached` are texts that go
-    before the next question. `grammar` is what answers must look like, and `n_candidates` how many
-    of each token's likeliest are told."""
+    before the next question; `n_candidates` is how many of each token's likeliest are told."""
 
     def __init__(
         self,
@@ -57,15 +55,17 @@ class Turns:
         self.timings: Timings | None = None
         self.reader: Reader | None = None
         self.attached: list[str] = []
-        self.grammar: Grammar | None = None
         self.n_candidates = 0
         self._show_timings, self._looks, self._load = show_timings, looks, load
 
     def take(self, text: str) -> "FinishReason | None":
         """Ask, and show the answer. Ctrl+C cuts it short; what was said is kept.
 
-        Raises PromptError and GenerationError; the conversation stays usable.
+        Raises PromptError, and GenerationError, also for an answer that is kept and lacks the end
+        it had to have; the conversation stays usable.
         """
+
+        attached = self.attached
 
         def begin() -> "Generation":
             question = self.with_attached(text)
@@ -73,7 +73,12 @@ class Turns:
             self.attached = []
             return generation
 
-        return self._answer(begin)
+        try:
+            return self._answer(begin)
+        finally:
+            turn = self.conversation.turn
+            if turn is not None and turn.answer is None:  # the question is dropped again
+                self.attached = attached
 
     def save(self) -> None:
         """Keep the chat as it is now, where it is kept."""
@@ -142,7 +147,7 @@ class Turns:
             "max_tokens": settings.max_tokens,
             "stop": settings.stop,
             "measure_entropy": self._looks.color_by == "entropy",
-            "grammar": self.grammar,
+            "grammar": settings.grammar,
             "n_candidates": self.n_candidates,
         }
 
@@ -179,7 +184,7 @@ class Turns:
             summarize(ChatSummary, generation, self.settings, self.output, more)
         context = self.conversation.model.context
         tell(generation, self.output)
-        if generation.finish_reason == "context" and self.grammar is None:
+        if generation.finish_reason == "context" and generation.constrained is None:
             self.output.notice(f"the answer was cut: the context of {context:,} tokens is full")
         said = generation.text or generation.thought
         if generation.finish_reason == "interrupted" and not said:
@@ -188,3 +193,4 @@ class Turns:
         if self._show_timings:
             figures = budget_figures(budget)
             show_footer(self.output, timings, self.context_used(), context, figures)
+        need_complete(generation)

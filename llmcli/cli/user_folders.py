@@ -25,6 +25,11 @@ def sessions_folder() -> Path:
     return user_folder("XDG_DATA_HOME", ".local/share") / "sessions"
 
 
+def history_file() -> Path:
+    """Where the prompts of all chats are kept. Raises OSError where there is no home folder."""
+    return user_folder("XDG_STATE_HOME", ".local/state") / "history"
+
+
 def config_file() -> Path:
     """Where the user's defaults stand. Raises OSError where there is no home folder."""
     return user_folder("XDG_CONFIG_HOME", ".config") / "config.toml"

@@ -160,6 +160,7 @@ class Conversation:
         if generation.finish_reason in (None, "interrupted") and not said:
             self._settle(None)
             self._messages = self.messages[:-1]
+            self.left_out -= sum(drop.turns for drop in self.turn.drops) if self.turn else 0
             return
         answer = {"role": "assistant", "content": generation.text}
         if generation.thought:
@@ -169,15 +170,20 @@ class Conversation:
 
     def need_last(self) -> Turn:
         """As `last`. Raises UsageError where it is None."""
-        if self.last is None:
-            raise UsageError("there is no answer of this conversation's to look at")
-        return self.last
+        if self.last is not None:
+            return self.last
+        if not self._has_turn():
+            raise UsageError("there is no answer yet")
+        raise UsageError(
+            "how the last answer came about is not known: it was made earlier, or by another model",
+            hint="/regen answers the question anew",
+        )
 
     def undo(self) -> str:
         """Forget the last question and its answer; returns the question."""
         question = self.question
         if question is None:
-            raise UsageError("there is no turn to take back")
+            raise UsageError("there is no question yet")
         self._messages = self.messages[:-2]
         return question
 
@@ -267,8 +273,8 @@ class Conversation:
     def _fitted(
         self, messages: list[Message], left_out: int, room: int, answered: int = 0
     ) -> tuple[list[int], int, list[Drop]]:
-        """The prompt, and how many turns it leaves out: as many more than `left_out` as are needed
-        for `room` more tokens after `answered` ones, if any are to go."""
+        """The prompt, and how many turns it leaves out: more than `left_out` where there is no
+        room for `room` more tokens after `answered` ones, if any are to go."""
 
         def prompt(messages: list[Message]) -> list[int]:
             return self.template.encode(messages)
@@ -278,7 +284,7 @@ class Conversation:
         if self.on_overflow == "stop" or len(ids) <= most:
             self._check(ids, messages)
             return ids, left_out, []
-        more = overflow.fewest_to_drop(messages, left_out, lambda part: len(prompt(part)) <= most)
+        more = overflow.turns_to_drop(messages, left_out, most, lambda part: len(prompt(part)))
         shorter = prompt(overflow.without_oldest(messages, more))
         check_prompt(shorter, self.model.context)
         if more == left_out:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper, grammar_from
 
 from llmcli.checkpoint.tokenizer import Tokenizer
+from llmcli.engine.closed_schema import closed
 from llmcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class Grammar:
     text: str
     rules: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What such a thing is called."""
+        return _NAMES[self.kind]
 
     @classmethod
     def read(cls, kind: Kind, text: str) -> "Grammar":
@@ -104,7 +110,7 @@ class _Tokens:
 
 
 def _json_rules(text: str) -> str:
-    return LLMatcher.grammar_from_json_schema(text, defaults=_JSON)
+    return LLMatcher.grammar_from_json_schema(closed(text), defaults=_JSON)
 
 
 _READERS: dict[Kind, Callable[[str], str]] = {

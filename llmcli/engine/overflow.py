@@ -12,6 +12,7 @@ Message = dict[str, str]
 Overflow = Literal["stop", "drop-oldest", "shift"]
 
 MOST_ROOM = 512
+KEPT_SHARE = 0.75
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,26 @@ def without_oldest(messages: Sequence[Message], turns: int) -> list[Message]:
     return [*system, *messages[starts[turns] :]]
 
 
-def fewest_to_drop(
-    messages: Sequence[Message], already: int, fits: Callable[[list[Message]], bool]
+def turns_to_drop(
+    messages: Sequence[Message], already: int, most: int, count: Callable[[list[Message]], int]
 ) -> int:
-    """How many of the oldest turns have to go, more than `already`, until what is left `fits`; all
-    but the last question where nothing does."""
-    choices = range(already + 1, len(_starts(messages)))
-    place = bisect_left(choices, True, key=lambda turns: fits(without_oldest(messages, turns)))
-    return choices[place] if place < len(choices) else max(len(_starts(messages)) - 1, already)
+    """How many of the oldest turns have to go, more than `already`, until what is left `count`s no
+    more than `most` tokens; all but the last question where nothing does.
+
+    Where that is reached, three quarters of `most` are aimed at, but not for the price of the turn
+    before the question: every drop has the cache computed anew from there on, and one for each
+    question would spare nothing of it ever again.
+    """
+    n_turns = len(_starts(messages))
+
+    def fewest(most: float) -> int:
+        choices = range(already + 1, n_turns)
+        place = bisect_left(
+            choices, True, key=lambda turns: count(without_oldest(messages, turns)) <= most
+        )
+        return choices[place] if place < len(choices) else max(n_turns - 1, already)
+
+    return max(fewest(most), min(fewest(KEPT_SHARE * most), n_turns - 2))
 
 
 def dropped_questions(messages: Sequence[Message], already: int, turns: int) -> tuple[str, ...]:

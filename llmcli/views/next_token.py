@@ -22,7 +22,8 @@ from llmcli.engine.session import Model
 class Candidate:
     """`logit`, `p` and `logprob` are the model's own (None for minus infinity); `stages` maps each
     stage to the probability after it, 0 where it rules the token out. `rank` counts from 1, by the
-    logit after penalties and bias, equals by id. `label` is for people: spaces are visible."""
+    logit after penalties and bias, equals by id; what a grammar's mask rules out comes after the
+    rest. `label` is for people: spaces are visible."""
 
     rank: int
     id: int
@@ -86,7 +87,8 @@ def run(
     order = tuple(values)[1:]
     after = {name: torch.softmax(logits.double(), dim=0) for name, logits in values.items()}
     steered = order[order.index("temperature") - 1]
-    ranked = values[steered].sort(descending=True, stable=True).indices.tolist()
+    best = values["bias"].argsort(descending=True, stable=True)
+    ranked = best[values[steered][best].argsort(descending=True, stable=True)].tolist()
     wanted = {*ranked[:top], *also, *(() if drawn is None else (drawn,))}
     logprobs = values["model"].double().log_softmax(dim=0)
 

@@ -11,7 +11,7 @@ from llmcli.checkpoint.store import resolve
 from llmcli.cli.app import run
 from llmcli.cli.slash import answer
 from llmcli.engine.folder import check_folder
-from llmcli.errors import UsageError
+from llmcli.errors import GenerationError, UsageError
 
 PERSON = {
     "type": "object",
@@ -61,9 +61,13 @@ def test_regex_and_grammar(llmcli, tmp_path, monkeypatch):
 
 def test_room_that_does_not_suffice_is_told(llmcli):
     short = ("--json-schema", SCHEMA, "-n", "5", "--temperature", "0")
-    assert "the answer is not complete: 5 tokens" in llmcli("chat", *short).err
-    assert llmcli("chat", *short, "-q").err == ""
-    _, summary = lines(llmcli("generate", *short, "--json", "-q"))
+    for command in ("chat", "generate"):
+        captured = llmcli(command, *short, code=1)
+        assert captured.err.startswith(
+            "error: the answer is not complete: there was room for 5 tokens"
+        )
+        assert "hint: a larger --max-tokens" in captured.err
+    _, summary = lines(llmcli("generate", *short, "--json", "-q", code=1))
     assert summary["finish_reason"] == "length"
     assert summary["constraint"]["satisfied"] is False
 
@@ -176,10 +180,21 @@ def test_json_in_a_chat(turns, tmp_path):
         answer(turns, '/json {"type": "objekt"}')
     assert isinstance(json.loads(asked("/regen")), list)  # the last one is in force
     answer(turns, "/json off")
-    assert turns.grammar is None
+    assert turns.settings.grammar is None
     told = turns.output.stderr.getvalue()
     assert "answers are JSON objects" in told
     assert "answers are JSON that fits the schema" in told
+
+
+def test_a_chat_keeps_an_answer_that_is_not_complete_and_goes_on(turns):
+    answer(turns, "/json")
+    answer(turns, "/set max_tokens 1")
+    with pytest.raises(GenerationError, match="there was room for 1 token, too few"):
+        answer(turns, "Hello")
+    assert turns.conversation.messages[-1]["role"] == "assistant"
+    answer(turns, "/set max_tokens 100")
+    answer(turns, "/regen")
+    assert isinstance(json.loads(turns.conversation.messages[-1]["content"]), dict)
 
 
 def test_why_shows_the_mask(turns):

@@ -16,13 +16,16 @@ from llmcli.cli.app import run
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SamplingSettings
-from llmcli.cli.slash import COMMANDS, answer
+from llmcli.cli.slash import answer
 from llmcli.cli.turns import Turns
+from llmcli.cli.user_folders import sessions_folder
 from llmcli.core.model import Decoder
 from llmcli.engine.conversation import Conversation
 from llmcli.engine.folder import check_folder
+from llmcli.engine.saved_session import SavedSession
 from llmcli.engine.session import load
-from llmcli.errors import OutOfMemoryError, PromptError, UsageError
+from llmcli.engine.session_store import SessionStore
+from llmcli.errors import OutOfMemoryError, PromptError
 
 FOOTER = re.compile(
     r"prefill \d+ tok \(\d+ reused\) · [\d.,]+ ms · [\d.,]+ tok/s \| TTFT \d+\.\d\d s \| "
@@ -134,6 +137,17 @@ def test_the_footer(chat):
     assert "· KV off | " in chat(*arguments, "--show-timings", "--no-cache").err
 
 
+def test_a_cache_that_cannot_be_kept_is_told(chat, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    session = SavedSession(model="tiny", created="2026-01-31T12:00:00+01:00")
+    SessionStore(sessions_folder()).write("work", session.to_bytes(), None)
+    turn = ("-p", "Hello", "-n", "1", "--save-kv")
+    told = "--save-kv keeps nothing with --no-cache\n"
+    assert told in chat("--resume", "work", *turn, "--no-cache").err
+    assert chat(*turn, "--no-history").err == told.replace("cache", "history")
+    assert chat(*turn, "--no-cache").err == ""  # of one turn alone nothing is kept anyway
+
+
 def test_the_model_may_come_from_the_environment(folder, capsys, stdin, monkeypatch):
     monkeypatch.setenv("LLMCLI_MODEL", str(folder))
     assert run(["chat", "-p", "Hello", "-n", "1", "--json"]) == 0
@@ -186,8 +200,10 @@ def test_ctrl_c_before_the_first_word_drops_the_question(turns, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(generate, "prefill", interrupted)
+        turns.attached = ["A text that was read."]
         assert turns.take("Hello") == "interrupted"
     assert turns.conversation.messages == []
+    assert turns.attached == ["A text that was read."]
     assert "the conversation is as it was before" in told(turns)
     assert turns.take("Hello") == "length"
 
@@ -199,101 +215,6 @@ def test_a_question_too_long_leaves_the_conversation_as_it_was(turns):
         turns.take("word " * 600)
     assert turns.conversation.messages == before
     assert turns.take("Go on") == "length"
-
-
-def test_a_question_and_a_text_with_a_slash(turns):
-    assert answer(turns, "Hello /exit") is True
-    assert answer(turns, "//exit is a command") is True
-    questions = [m["content"] for m in turns.conversation.messages if m["role"] == "user"]
-    assert questions == ["Hello /exit", "/exit is a command"]
-
-
-@pytest.mark.parametrize("text", ["/exit", "/bye", "/quit"])
-def test_leaving(turns, text):
-    assert answer(turns, text) is False
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("/statz", r"there is no command /statz; did you mean /stats\?"),
-        ("/", "there is no command /$"),
-        ("/xyzzy", "there is no command /xyzzy$"),
-        ("/undo", "there is no turn to take back"),
-        ("/regen", "there is no turn to take back"),
-        ("/stats", "there was no turn yet"),
-        ("/set temperature", "/set needs a name and a value"),
-        ("/set temperature hot", "temperature must be a number"),
-        ("/set warmth 1", "there is no setting 'warmth'"),
-    ],
-)
-def test_what_cannot_be_done_is_said(turns, text, reason):
-    with pytest.raises(UsageError, match=reason):
-        answer(turns, text)
-
-
-def test_help_names_every_command(turns):
-    assert answer(turns, "/help") is True
-    text = told(turns)
-    assert all(f"/{command.usage}" in text for command in COMMANDS.values())
-    assert turns.output.stdout.getvalue() == ""
-
-
-def test_set_changes_the_next_answer_and_lists_where_values_come_from(turns):
-    answer(turns, "/set max_tokens 3")
-    answer(turns, "Hello")
-    assert turns.conversation.messages[-1]["content"] == " the" * 3
-    answer(turns, "/set")
-    rows = [line.split() for line in told(turns).splitlines()]
-    assert ["max_tokens", "3", "/set"] in rows
-    assert ["seed", "1", "flag"] in rows
-    assert ["temperature", "1.0", "default"] in rows
-    assert ["stop", "none", "default"] in rows
-
-
-def test_system_is_shown_replaced_and_removed(turns):
-    answer(turns, "/system")
-    assert told(turns) == "no system prompt\n"
-    answer(turns, "/system Be brief.\nAnd kind.")
-    assert turns.conversation.system == "Be brief.\nAnd kind."
-    told(turns)
-    answer(turns, "/system")
-    assert told(turns) == "Be brief.\nAnd kind.\n"
-    answer(turns, "Hello")
-    answer(turns, "/clear")
-    assert turns.conversation.messages == [{"role": "system", "content": "Be brief.\nAnd kind."}]
-    answer(turns, '/system ""')
-    assert turns.conversation.messages == []
-
-
-def test_undo_takes_back_one_turn(turns):
-    turns.take("Hello")
-    turns.take("Again")
-    told(turns)
-    answer(turns, "/undo")
-    assert told(turns) == "taken back: Again\n"
-    assert [m["content"] for m in turns.conversation.messages] == ["Hello", " the" * 12]
-
-
-def test_regen_answers_the_last_question_anew(turns):
-    turns.take("Hello")
-    answer(turns, "/set max_tokens 2")
-    answer(turns, "/regen")
-    assert [m["content"] for m in turns.conversation.messages] == ["Hello", " the" * 2]
-    assert turns.timings.new_prompt_tokens == 1
-
-
-def test_regen_that_brings_nothing_keeps_the_old_answer(turns, monkeypatch):
-    from llmcli.engine import generate
-
-    def interrupted(*arguments, **options):
-        raise KeyboardInterrupt
-
-    turns.take("Hello")
-    with monkeypatch.context() as patch:
-        patch.setattr(generate, "prefill", interrupted)
-        answer(turns, "/regen")
-    assert [m["content"] for m in turns.conversation.messages] == ["Hello", " the" * 12]
 
 
 def test_memory_that_runs_out_costs_one_turn(turns, monkeypatch):

@@ -70,7 +70,7 @@ def test_keys_at_the_prompt(terminal, tmp_path):
     chat.wait_for("not to be sent")
     chat.press(CTRL_C)  # clears the line
     chat.wait_for(PROMPT)
-    chat.enter("/stats", "there was no turn yet")
+    chat.enter("/stats", "there is no answer yet")
 
     chat.press(f"{PASTE}pasted one\r\npasted two\r{PASTE_END}")  # does not submit
     chat.wait_for("pasted two")
@@ -115,7 +115,7 @@ def test_the_last_question_is_there_to_be_edited(terminal):
     chat.wait_for(PROMPT)
     chat.enter("/copy", r"\x1b\]52;c;UVFRUQ==\x07")
     chat.enter("/undo", r"taken back: What is a token\?")
-    chat.enter("/undo", "there is no turn to take back")
+    chat.enter("/undo", "there is no question yet")
     assert chat.leave() == 0
 
 

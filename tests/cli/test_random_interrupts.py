@@ -59,7 +59,7 @@ def test_a_hundred_moments(chat):
         where, expected = press_at_a_moment(chat, choice, number)
         # The chat answers again, and knows of the turn what was shown of it.
         chat.press(f"/undo{ENTER}")
-        found = chat.wait_for(r"taken back: (q\d+)|there is no turn to take back")
+        found = chat.wait_for(r"taken back: (q\d+)|there is no question yet")
         assert found[1] in (f"q{number}", None)
         assert expected != "kept" or found[1] == f"q{number}"
         assert expected != "nothing" or found[1] is None

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from tiny_models import write_json, write_tiny_llama
 
+from llmcli.checkpoint.store import resolve
 from llmcli.checkpoint.tokenizer import Tokenizer
 from llmcli.cli.app import run
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SETTINGS, SamplingSettings
 from llmcli.core.sampling_spec import SamplingSpec
+from llmcli.engine.folder import check_folder
+from llmcli.engine.grammar import Grammar
 from llmcli.errors import UsageError
 
 ROWS = 320
@@ -98,7 +101,7 @@ def test_set_and_take_back(settings, name, text, value):
         ("logit_bias", "5", "logit bias must be TOKEN=NUMBER, not '5'"),
         ("logit_bias", "=5", "logit bias must be TOKEN=NUMBER, not '=5'"),
         ("logit_bias", "5=much", "logit bias must be TOKEN=NUMBER, not '5=much'"),
-        ("logit_bias", "320=1", "logit bias: the token must be from 0 to 319, not 320"),
+        ("logit_bias", "320=1", "logit bias: token 320 is not in the vocabulary of 320 tokens"),
         ("logit_bias", "5=inf", "logit_bias of token 5 must be a number, not inf"),
     ],
 )
@@ -123,6 +126,35 @@ def test_a_bias_on_several_tokens_says_how_many_they_are(settings, tokenizer):
     assert count > 1
     with pytest.raises(UsageError, match=f"'the zebra' is {count} tokens"):
         settings(logit_bias=["the zebra=1"])
+
+
+def test_another_model_takes_the_choices_and_those_biases_that_it_has_a_token_for(settings):
+    demo = check_folder(resolve("demo"))
+    flags = {"temperature": 0.5, "logit_bias": [" the=-2.5", "7=1", "<|im_end|>=-3"]}
+    chosen = settings(sources={"logit_bias": "profile calm"}, **flags)
+    assert chosen.chosen_here()["logit_bias"] == {" the": -2.5, "7": 1.0, "<|im_end|>": -3.0}
+    told = []
+    table = chosen.with_model(demo, told.append).table()
+    assert (table["temperature"].value, table["temperature"].source) == (0.5, "flag")
+    (word,), end = demo.tokenizer.encode(" the"), demo.tokenizer.added_tokens["<|im_end|>"]
+    assert table["logit_bias"].value == {word: -2.5, end: -3.0}
+    assert table["logit_bias"].source == "profile calm"
+    assert told == ["logit biases left out: '7' would be other tokens here"]
+
+
+def test_one_form_of_answers_holds_and_the_nearest_source_says_which(settings):
+    kept = settings()
+    kept.hold_to(Grammar.read("regex", "a+"), "/json")
+    values = kept.chosen_here()
+    assert values == {"regex": "a+"}
+    free, told = settings(), settings()
+    told.hold_to(Grammar.read("json_schema", "{}"), "flag")
+    for each in (free, told):
+        each.restore(values, pytest.fail, foreign=False)
+    assert (free.grammar.kind, free.form.source) == ("regex", "session")
+    assert (told.grammar.kind, told.form.source) == ("json_schema", "flag")
+    free.hold_to(None, "/json")
+    assert free.grammar is None and free.chosen_here() == {}
 
 
 def test_a_seed_beyond_64_bits_is_refused(settings):

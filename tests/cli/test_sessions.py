@@ -107,10 +107,9 @@ def test_removing(sessions, store):
 def test_the_question_is_cut_to_the_width(store, columns, shown):
     from rich.console import Console
 
-    from llmcli.cli.sessions import SessionsReport, _entry, _table
+    from llmcli.cli.sessions import report_of, table_of
 
     keep(store, "work", "q" * 200, "a", at=1)
-    entry = _entry(store, "work")
     console = Console(width=columns, record=True, file=io.StringIO())
-    console.print(_table(SessionsReport("x", (entry,))))
+    console.print(table_of(report_of(store)))
     assert "q" * (shown - 1) + "…" in console.export_text()

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from llmcli.cli.user_folders import config_file, sessions_folder, user_folder
+from llmcli.cli.user_folders import config_file, history_file, sessions_folder, user_folder
 
 
 def test_the_variable_or_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative/is/ignored")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert history_file() == tmp_path / "state/llmcli/history"
     assert sessions_folder() == tmp_path / "data/llmcli/sessions"
     assert config_file() == tmp_path / "home/.config/llmcli/config.toml"
 

@@ -104,6 +104,17 @@ def test_a_model_that_never_would_is_brought_to_the_end(nonsense: Model, name: s
         assert len(generation.token_ids) <= 150
 
 
+def test_the_demo_model_adds_no_properties_of_its_own(demo: Model) -> None:
+    """`choices` allows them, and one that says so gets them."""
+    named = set(SCHEMAS["choices"]["properties"])
+    free = json.dumps({**SCHEMAS["choices"], "additionalProperties": True})
+    more = set[str]()
+    for spec in SPECS:
+        assert set(json.loads(ask(demo, schema("choices"), spec).text)) == named
+        more |= set(json.loads(ask(demo, Grammar.read("json_schema", free), spec).text))
+    assert more > named
+
+
 def test_the_end_of_the_context_is_an_end_of_the_room_too(nonsense: Model) -> None:
     bracket = nonsense.tokenizer.encode("]")[0]
     spec = SamplingSpec(seed=1, logit_bias={2: -100.0, bracket: -20.0})

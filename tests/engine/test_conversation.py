@@ -71,7 +71,7 @@ def test_messages_follow_the_conversation(model: Model) -> None:
     assert conversation.messages == [{"role": "system", "content": "Be kind."}]
     conversation.system = None
     assert conversation.messages == []
-    with pytest.raises(UsageError, match="no turn"):
+    with pytest.raises(UsageError, match="no question"):
         conversation.undo()
 
 

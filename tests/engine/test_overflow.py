@@ -1,6 +1,7 @@
 """A full context: whole oldest turns go, it is told which, and the system prompt never goes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.conversation import Conversation
 from llmcli.engine.folder import check_folder
 from llmcli.engine.generate import Generation, prefill
-from llmcli.engine.overflow import Overflow, answer_room, fewest_to_drop, without_oldest
+from llmcli.engine.overflow import Overflow, answer_room, turns_to_drop, without_oldest
 from llmcli.engine.session import Model, load
 from llmcli.errors import PromptError
 
@@ -96,6 +97,16 @@ def test_stop_refuses_and_leaves_the_conversation_as_it_was(model: Model) -> Non
     assert conversation.messages == before
 
 
+def test_what_was_dropped_for_a_question_returns_with_it(model: Model) -> None:
+    conversation = started(model, "drop-oldest")
+    before = [*conversation.messages]
+    generation = conversation.ask(LONG, GREEDY, max_tokens=8)
+    assert conversation.left_out == 1
+    generation.interrupt()  # before its first word
+    conversation.keep(generation)
+    assert (conversation.messages, conversation.left_out) == (before, 0)
+
+
 def test_a_question_that_cannot_fit_drops_nothing(model: Model) -> None:
     conversation = started(model, "drop-oldest")
     before = [*conversation.messages]
@@ -146,9 +157,42 @@ def test_turns_begin_with_questions() -> None:
     roles = [message["role"] for message in without_oldest(messages, 2)]
     assert roles == ["system", "user", "assistant", "user"]
     assert without_oldest(messages, 4) == messages[:1]
-    assert fewest_to_drop(messages, 0, lambda part: len(part) <= 4) == 2
-    assert fewest_to_drop(messages, 0, lambda part: False) == 3  # the last question stays
-    assert fewest_to_drop(messages, 3, lambda part: False) == 3
+    assert turns_to_drop(messages, 0, 4, len) == 2
+    assert turns_to_drop(messages, 0, 1, len) == 3  # the last question stays
+    assert turns_to_drop(messages, 3, 1, len) == 3
+
+
+def test_more_goes_than_must_but_not_the_turn_before_the_question() -> None:
+    turn = [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]
+    question = turn[:1]
+    assert turns_to_drop(turn * 10 + question, 0, 20, len) == 3  # 15 of 20 are aimed at
+    assert turns_to_drop(turn * 10 + question, 2, 16, len) == 5
+    assert turns_to_drop(turn * 2 + question, 0, 3, len) == 1  # 2 could not be had with a turn
+    assert turns_to_drop(turn * 2 + question, 0, 2, len) == 2
+
+
+@pytest.mark.parametrize("policy", ["drop-oldest", "shift"])
+def test_a_full_conversation_reuses_most_of_itself(policy: Overflow, tmp_path: Path) -> None:
+    folder = write_tiny_llama(tmp_path, seed=9, max_position_embeddings=700)
+    model = load(check_folder(Source(kind="folder", name="tiny", folder=folder, commit=None)))
+    word = model.tokenizer.encode(" the")[0]  # answers that read back as the tokens they were
+    conversation = Conversation(model, system="Be brief.", on_overflow=policy)
+    reused = computed = n_drops = 0
+    for number in range(60):
+        question = f"{number} What is a token?"
+        generation = conversation.ask(question, SamplingSpec(logit_bias={word: 100}), max_tokens=8)
+        list(generation)
+        conversation.keep(generation)
+        turn = conversation.turn
+        assert turn is not None and turn.ledger is not None
+        if conversation.left_out:
+            reused += turn.ledger.reused
+            computed += turn.ledger.new
+            n_drops += bool(turn.drops)
+            assert len(generation.prompt_ids) > model.context // 2
+    assert conversation.left_out > 20
+    assert 1 < n_drops < 10
+    assert reused / (reused + computed) > 0.75  # 0.04 with as few gone as must go
 
 
 def test_room_for_an_answer() -> None:

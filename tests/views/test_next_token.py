@@ -127,3 +127,15 @@ def test_the_keys_of_the_report(model: Model) -> None:
     (candidate,) = report["candidates"]
     assert {"id", "text", "logit", "p", "stages", "kept"} <= set(candidate)
     assert {"temperature", "top_k", "top_p", "min_p"} <= set(candidate["stages"])
+
+
+def test_what_a_mask_rules_out_comes_last_and_in_its_own_order(model: Model) -> None:
+    def mask(logits: torch.Tensor) -> sampling.Mask:
+        return sampling.Mask(torch.arange(len(logits)) == 200)
+
+    view = run(model, [5, 6, 7], SamplingSpec(), top=6, mask=mask)
+    free = run(model, [5, 6, 7], SamplingSpec(), top=6)
+    assert view.candidates[0].id == 200 and view.candidates[0].kept
+    others = [one.id for one in free.candidates if one.id != 200]
+    assert [one.id for one in view.candidates[1:]] == others[:5]
+    assert not any(one.kept for one in view.candidates[1:])
