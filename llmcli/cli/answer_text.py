@@ -43,7 +43,7 @@ def tell(generation: "Generation", output: Output) -> None:
     if generation.candidates and not output.json:
         tables = [_alternatives(generation, n) for n in ALTERNATIVES]
         output.console(stderr=True).print(FittedTable(tables, right=(0, 2)))
-    if generation.thought and not generation.text:
+    if generation.thought and not generation.text and not output.json:
         output.notice("all of it was thinking: there is no answer")
     answer = generation.constrained
     if answer is not None and answer.shortened and not _is_incomplete(generation):

@@ -28,7 +28,7 @@ from llmcli.engine.session_store import SessionStore
 from llmcli.errors import OutOfMemoryError, PromptError
 
 FOOTER = re.compile(
-    r"prefill \d+ tok \(\d+ reused\) · [\d.,]+ ms · [\d.,]+ tok/s \| TTFT \d+\.\d\d s \| "
+    r"prefill \d+ tok \(\d+ reused\) · [\d.,]+ ms · [\d.,]+ tok/s \| TTFT \d+\.\d{2,3} s \| "
     r"decode \d+ tok · [\d.,]+ tok/s · ITL p50 [\d.,]+ p95 [\d.,]+ ms \| "
     r"ctx \d+/\d+ \(\d+%\) · KV [\d.]+ KiB \| "
     r"system \d+ \+ history \d+ \+ message \d+ · room \d+\n"

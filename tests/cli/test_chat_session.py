@@ -107,8 +107,8 @@ def test_the_lines_below_answers_account_for_every_token(sitting):
 
 
 def test_the_ledger_tells_a_hit_and_a_miss_with_its_reason(sitting):
-    hit, miss = map(rows, sitting.after("> /stats"))
-    for table in (hit, miss):
+    hit, miss, resumed = map(rows, sitting.after("> /stats"))
+    for table in (hit, miss, resumed):
         counts = [int(table[name].split()[0]) for name in ("reused", "new")]
         assert f"{sum(counts)} tokens: {counts[0]} reused, {counts[1]} computed" == table["prompt"]
     assert hit["dropped"] == "0 tokens, 0 B"
@@ -193,6 +193,9 @@ def test_a_chat_goes_on_without_computing_it_anew(sitting):
     )
     _, otto, priya, nobody = sitting.after("> What is my name?")
     assert otto.startswith("Your name is Otto.\nprefill 45 tok (30 reused)")
+    ledger = rows(sitting.after("> /stats")[2])
+    assert ledger["reused"].startswith("30 tokens, 75.0 KiB")
+    assert ledger["new"] == "15 tokens"
     assert priya.startswith("Your name is Priya.")
     assert nobody.startswith("the context of 120 tokens is nearly full")
 

@@ -76,7 +76,8 @@ def test_generate_tells_thinking_from_the_answer_in_a_chat_alone(folder, tmp_pat
     (tmp_path / "opens.jinja").write_text("{{ messages[0].content }}<think>\n")
     bias = ("-p", "Hi", "-n", "3", "--logit-bias", " the=100")
     template = ("--chat", "--chat-template-file", str(tmp_path / "opens.jinja"))
-    for arguments, shown in (((), (" the the the\n", "")), (template, ("\n", "the the the\n"))):
+    thought = "the the the\nall of it was thinking: there is no answer\n"
+    for arguments, shown in (((), (" the the the\n", "")), (template, ("\n", thought))):
         assert run(["generate", str(folder), *bias, *arguments]) == 0
         captured = capsys.readouterr()
         assert (captured.out, captured.err) == shown

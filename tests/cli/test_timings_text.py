@@ -1,6 +1,7 @@
 """Figures for people: enough digits and a unit, on lines that fit."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -46,6 +47,11 @@ def shown(width: int) -> list[str]:
 
 def test_the_footer_is_one_line_where_it_fits():
     assert shown(200) == [LINE]
+
+
+def test_a_first_token_that_comes_at_once_has_a_time():
+    groups = footer(replace(TIMINGS, ttft_ms=4.2), 578, 8192).groups
+    assert groups[1] == "TTFT 0.004 s"
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
