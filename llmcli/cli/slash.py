@@ -12,11 +12,12 @@ from llmcli.cli import (
     slash_thinking,
 )
 from llmcli.cli.sampling_settings import Setting, nearest, setting_name
-from llmcli.cli.session_keeper import excerpt
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import cell
 from llmcli.cli.turns import Turns
 from llmcli.errors import UsageError
+
+MOST_SHOWN = 400  # characters of a question, which may hold a file
 
 
 def answer(turns: Turns, text: str) -> bool:
@@ -91,7 +92,9 @@ def _regen(turns: Turns, rest: str) -> bool:
 
 
 def _undo(turns: Turns, rest: str) -> bool:
-    say(turns, f"taken back: {excerpt(turns.conversation.undo())}")
+    question = turns.conversation.undo()
+    shown = question if len(question) <= MOST_SHOWN else f"{question[: MOST_SHOWN - 1]}…"
+    say(turns, f"taken back: {shown}")
     return True
 
 

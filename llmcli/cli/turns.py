@@ -65,7 +65,7 @@ class Turns:
         it had to have; the conversation stays usable.
         """
 
-        attached = self.attached
+        attached, before = self.attached, len(self.conversation.messages)
 
         def begin() -> "Generation":
             question = self.with_attached(text)
@@ -76,8 +76,7 @@ class Turns:
         try:
             return self._answer(begin)
         finally:
-            turn = self.conversation.turn
-            if turn is not None and turn.answer is None:  # the question is dropped again
+            if len(self.conversation.messages) == before:  # the question is dropped again
                 self.attached = attached
 
     def save(self) -> None:
@@ -163,18 +162,20 @@ class Turns:
         assert turn is not None
         for drop in turn.drops:
             self.output.notice(drop_line(drop, self.conversation.model.context))
-        announced, self._unanswered = len(turn.drops), None
+        announced = len(turn.drops)
         try:
             self.keeper.save_question(self.conversation, self.settings)
             stream(generation, self.output, self._looks)
         finally:
             self.conversation.keep(generation)
-            self.timings = timings = generation.timings()
+            timings = generation.timings()
+            if turn.answer is not None:
+                self.timings, self._unanswered = timings, None
             counts = {"tokens": len(generation.token_ids), "prompt_tokens": timings.prompt_tokens}
             self.keeper.save(self.conversation, self.settings, counts)
             for drop in turn.drops[announced:]:
                 self.output.notice(drop_line(drop, self.conversation.model.context))
-        self._account(turn, self.timings)
+        self._account(turn, timings)
         return generation.finish_reason
 
     def _account(self, turn: "Turn", timings: "Timings") -> None:
@@ -182,13 +183,13 @@ class Turns:
         if self.output.json:
             more = {"budget": budget, "prefix": turn.ledger, "drops": turn.drops}
             summarize(ChatSummary, generation, self.settings, self.output, more)
-        context = self.conversation.model.context
+        if turn.answer is None:
+            self.output.notice("nothing was said yet: the conversation is as it was before")
+            return
         tell(generation, self.output)
+        context = self.conversation.model.context
         if generation.finish_reason == "context" and generation.constrained is None:
             self.output.notice(f"the answer was cut: the context of {context:,} tokens is full")
-        said = generation.text or generation.thought
-        if generation.finish_reason == "interrupted" and not said:
-            self.output.notice("nothing was said yet: the conversation is as it was before")
         show_miss(self.output, turn.ledger)
         if self._show_timings:
             figures = budget_figures(budget)

@@ -49,6 +49,7 @@ class Conversation:
         self.turn: Turn | None = None
         """The one that is being answered, or was last."""
         self.system = system
+        self._before = self.state()  # the last question
 
     @property
     def held(self) -> HeldPrefix | None:
@@ -153,14 +154,13 @@ class Conversation:
         )
 
     def keep(self, generation: Generation) -> None:
-        """Take the answer, whole or cut short, into the conversation; a question that was
-        interrupted before any answer is dropped again. What was thought is kept beside the answer:
-        the template decides whether the model sees it again."""
+        """Take the answer, whole or cut short, into the conversation; where a question was
+        interrupted before any answer, all is as before it. What was thought is kept beside the
+        answer: the template decides whether the model sees it again."""
         said = generation.text or generation.thought
         if generation.finish_reason in (None, "interrupted") and not said:
             self._settle(None)
-            self._messages = self.messages[:-1]
-            self.left_out -= sum(drop.turns for drop in self.turn.drops) if self.turn else 0
+            self.restore(self._before)
             return
         answer = {"role": "assistant", "content": generation.text}
         if generation.thought:
@@ -227,8 +227,10 @@ class Conversation:
         return budget.measure(self.template, messages, ids, self.model.context)
 
     def context_used(self) -> int:
-        """Tokens of the rendered conversation, without what is left out."""
-        return self._count(overflow.without_oldest(self.messages, self.left_out))
+        """Tokens of the rendered conversation, without what is left out, nor what the template
+        would write behind an answer that ends where the context does."""
+        count = self._count(overflow.without_oldest(self.messages, self.left_out))
+        return min(count, self.model.context)
 
     def with_model(self, model: Model) -> "Conversation":
         """The same messages with another model. Raises InvalidModelError where it cannot chat."""
@@ -266,6 +268,7 @@ class Conversation:
             shorten=shorten if self.on_overflow == "shift" else None,
             **options,
         )
+        self._before = self.state()
         self._messages, self.left_out = [*messages], left_out
         self.turn = Turn(messages, left_out, generation, drops)
         return generation

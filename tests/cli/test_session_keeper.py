@@ -14,6 +14,7 @@ from llmcli.cli.profile import Profile
 from llmcli.cli.slash import answer
 from llmcli.cli.user_folders import sessions_folder
 from llmcli.engine.folder import check_folder
+from llmcli.engine.generate import Generation
 from llmcli.engine.session import load
 from llmcli.engine.session_store import SessionStore
 from llmcli.errors import LlmcliError, UsageError
@@ -136,7 +137,11 @@ def test_the_old_answer_stays_on_disk_until_the_new_one_is_there(chat, store):
     assert on_disk(store) == ["Hello", " the" * 3]
 
 
-def test_a_question_left_without_an_answer_is_asked_again(chat, store):
+def _press(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_question_left_without_an_answer_is_asked_again(chat, store, monkeypatch):
     turns = chat()
     turns.take("Hello")
     name = turns.keeper.name
@@ -148,6 +153,10 @@ def test_a_question_left_without_an_answer_is_asked_again(chat, store):
 
     again = chat(resume=name)
     assert "its last question has no answer: Well?\\x1b[2J; /regen asks it again\n" in told(again)
+    assert [m["content"] for m in again.conversation.messages] == ["Hello", SAID]
+    with monkeypatch.context() as patch:
+        patch.setattr(Generation, "_prefill", _press)
+        answer(again, "/regen")  # nothing comes of it, and it can be asked once more
     assert [m["content"] for m in again.conversation.messages] == ["Hello", SAID]
     answer(again, "/regen")
     assert on_disk(store, name) == ["Hello", SAID, "Well?\x1b[2J", SAID]
