@@ -4,6 +4,7 @@ It knows nothing of models; every command prints through one `Output`.
 """
 
 import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -98,14 +99,21 @@ class Output:
     def notice(self, text: str) -> None:
         """One line for the person, on stderr, unless `--quiet`."""
         if not self.quiet:
-            self.stderr.write(safe(text) + "\n")
-            self.stderr.flush()
+            self._tell(text)
 
     def error(self, message: str, hint: str | None = None) -> None:
         """`error: ...` and, where there is one, `hint: ...` on stderr."""
-        self.stderr.write(f"error: {safe(message)}\n")
+        self._tell(f"error: {message}")
         if hint:
-            self.stderr.write(f"hint: {safe(hint)}\n")
+            self._tell(f"hint: {hint}")
+
+    def _tell(self, text: str) -> None:
+        """Lines on stderr; on a terminal those that are too long for it break between words."""
+        text = safe(text)
+        if self.stderr.isatty() and max(map(len, text.split("\n"))) > shutil.get_terminal_size()[0]:
+            self.console(stderr=True).print(text)
+        else:
+            self.stderr.write(text + "\n")
         self.stderr.flush()
 
 
