@@ -21,7 +21,8 @@ def narrow(monkeypatch):
 def test_long_lines_break_between_words_on_a_terminal():
     output = Output(stderr=Screen())
     output.error("the name must end in .md\n    ^", "choose another name for it")
-    assert output.stderr.getvalue().splitlines() == [
+    lines = output.stderr.getvalue().splitlines()
+    assert [line.rstrip() for line in lines] == [
         "error: the name must end",
         "in .md",
         "    ^",
