@@ -4,7 +4,7 @@ It knows the conversation and how its answers are shown, and nothing of where qu
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmcli.cli.answer_text import need_complete, tell
 from llmcli.cli.context_text import budget_figures, drop_line, show_miss
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmcli.engine.generate import FinishReason, Generation
     from llmcli.engine.session import Model
     from llmcli.engine.timings import Timings
-    from llmcli.engine.turn import Turn
+    from llmcli.engine.turn import AnswerOptions, Turn
 
     # The name of a model -> it, and the settings that go with it.
     OtherModel = Callable[[str, SamplingSettings], tuple[Model, SamplingSettings]]
@@ -69,7 +69,7 @@ class Turns:
 
         def begin() -> "Generation":
             question = self.with_attached(text)
-            generation = self.conversation.ask(question, **self._settings())
+            generation = self._ask(question)
             self.attached = []
             return generation
 
@@ -93,13 +93,14 @@ class Turns:
         one in place."""
         with self.conversation.unless_answered():
             question = self._unanswered or self.conversation.undo()
-            self._answer(lambda: self.conversation.ask(text or question, **self._settings()))
+            self._answer(lambda: self._ask(text or question))
 
     def fork(self, index: int, draw: "Draw") -> None:
         """Go on from the last answer's token `index` with another in its place; where nothing
         comes of it the old answer stays."""
         with self.conversation.unless_answered():
-            self._answer(lambda: self.conversation.fork(index, draw, **self._settings()))
+            spec, options = self.settings.spec(), self._options()
+            self._answer(lambda: self.conversation.fork(index, draw, spec, **options))
 
     def take_model(self, name: str) -> None:
         """Go on with another model. Raises what loading raises; the old one is in place then."""
@@ -139,10 +140,12 @@ class Turns:
         """Tokens of the conversation so far."""
         return self.conversation.context_used()
 
-    def _settings(self) -> dict[str, Any]:
+    def _ask(self, question: str) -> "Generation":
+        return self.conversation.ask(question, self.settings.spec(), **self._options())
+
+    def _options(self) -> "AnswerOptions":
         settings = self.settings
         return {
-            "sampling": settings.spec(),
             "max_tokens": settings.max_tokens,
             "stop": settings.stop,
             "measure_entropy": self._looks.color_by == "entropy",
