@@ -19,7 +19,7 @@ NEXT_MESSAGE = "‹your next message›"
 
 
 def _edit(turns: Turns, rest: str) -> bool:
-    question = turns.conversation.question
+    question = turns.question
     if question is None:
         raise UsageError("there is no question yet")
     if not rest:

@@ -87,6 +87,21 @@ class Turns:
         """The chat is over."""
         self.keeper.close(self.conversation, self.settings)
 
+    @property
+    def question(self) -> str | None:
+        """The last question, answered or not; None where there is none."""
+        return self._unanswered or self.conversation.question
+
+    def undo(self) -> str:
+        """Take back the last question, and its answer if it has one; returns the question."""
+        question, self._unanswered = self._unanswered, None
+        return question or self.conversation.undo()
+
+    def clear(self) -> None:
+        """Forget every turn; the system prompt stays."""
+        self._unanswered = None
+        self.conversation.clear()
+
     def retake(self, text: str | None = None) -> None:
         """Answer the last question anew, or one that a session was left with, or `text` in its
         place. Raises UsageError where there is none; an answer that does not come leaves the old

@@ -112,6 +112,24 @@ def test_the_old_answer_stays_on_disk_until_the_new_one_is_there(chat, store):
     assert on_disk(store) == ["Hello", " the" * 3]
 
 
+@pytest.mark.parametrize(
+    ("text", "next_up"),
+    [("/undo", "Hello"), ("/clear", None), ("/edit Who?", "Who?")],
+)
+def test_a_question_left_without_an_answer_is_the_last_one(chat, store, text, next_up):
+    turns = chat()
+    turns.take("Hello")
+    turns.conversation.messages = [
+        *turns.conversation.messages,
+        {"role": "user", "content": "Well?"},
+    ]
+    turns.save()
+    again = chat(continue_last=True)
+    assert again.question == "Well?"
+    answer(again, text)
+    assert again.question == next_up
+
+
 def _press(*_):
     raise KeyboardInterrupt
 
