@@ -9,7 +9,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion, Path
 from prompt_toolkit.document import Document
 
 from llmcli.cli.output import safe
-from llmcli.cli.slash import ALIASES, COMMANDS
+from llmcli.cli.slash import ALIASES, COMMANDS, is_command
 from llmcli.cli.turns import Turns
 
 TAKE_FILES = frozenset({"read", "export"})
@@ -74,11 +74,6 @@ class ChatCompleter(Completer):
         for value, meta in (("@", "a schema from a file"), ("off", "answers are free again")):
             if value.startswith(typed) and value != typed:
                 yield _completion(value, typed, meta)
-
-
-def is_command(text: str) -> bool:
-    """Whether a message is a slash command: `//` begins a text with a slash."""
-    return text.startswith("/") and not text.startswith("//")
 
 
 def _commands(typed: str) -> Iterable[Completion]:

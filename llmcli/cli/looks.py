@@ -67,6 +67,7 @@ class Looks:
                 hint="tokens are coloured in the text as it is",
             )
         able = output.interactive and os.environ.get("TERM") != "dumb"
+        coloured = coloured and has_colour(output)
         markdown = (able if flags.markdown is None else flags.markdown) and not coloured
         return cls(markdown and not output.json, flags.hide_thinking, flags.color_by)
 

@@ -118,8 +118,9 @@ class EditingReader:
         from prompt_toolkit.filters import Condition
         from prompt_toolkit.output import create_output
 
-        from llmcli.cli.completion import ChatCompleter, is_command
+        from llmcli.cli.completion import ChatCompleter
         from llmcli.cli.keyboard import Keyboard
+        from llmcli.cli.slash import is_command
 
         vi = flags.vi or flags.editing_mode == "vi"
         self._keyboard = Keyboard(sys.stdin)

@@ -84,10 +84,10 @@ class SessionKeeper:
         if reading.damage is None:
             return reading.session
         told = f"session {name}: {reading.damage}"
-        n_turns = _turns(len(reading.session.questions))
+        n = len(reading.session.questions)
         try:
-            aside = self.store.set_aside(name).name
-            told += f"; it is set aside as {aside}, and a new one goes on with its {n_turns}"
+            aside, begins = self.store.set_aside(name).name, f"goes on with its {_turns(n)}"
+            told += f"; it is set aside as {aside}, and a new one {begins if n else 'begins'}"
         except OSError as error:
             told += f", and cannot be set aside: {error.strerror}"
         self._stamp = None
@@ -239,13 +239,13 @@ class SessionKeeper:
         self.name = name
 
     def _tell(self, session: SavedSession, here: str) -> None:
+        if not session.questions:
+            return
         times = [str(kept.facts["time"]) for kept in session.messages if "time" in kept.facts]
         told = f"session {self.name}: {_turns(len(session.questions))}"
         if times:
             told += f", the last on {times[-1][:16].replace('T', ' ')}"
-        if session.questions:
-            told += f": {excerpt(session.questions[-1])}"
-        self._output.notice(cell(told))
+        self._output.notice(cell(f"{told}: {excerpt(session.questions[-1])}"))
         if session.model not in (None, here):
             self._output.notice(cell(f"it was made with {session.model}; {here} goes on with it"))
 

@@ -12,11 +12,17 @@ from llmcli.cli import (
     slash_thinking,
 )
 from llmcli.cli.sampling_settings import Setting, nearest, setting_name
-from llmcli.cli.session_keeper import excerpt
 from llmcli.cli.slash_command import Command, say, show
 from llmcli.cli.table import cell
 from llmcli.cli.turns import Turns
 from llmcli.errors import UsageError
+
+MOST_SHOWN = 400  # characters of a question, which may hold a file
+
+
+def is_command(text: str) -> bool:
+    """Whether a message is a slash command: `//` begins a text with a slash."""
+    return text.startswith("/") and not text.startswith("//")
 
 
 def answer(turns: Turns, text: str) -> bool:
@@ -24,7 +30,7 @@ def answer(turns: Turns, text: str) -> bool:
 
     `//` sends a text that begins with a slash. Raises UsageError for what cannot be done.
     """
-    if not text.startswith("/") or text.startswith("//"):
+    if not is_command(text):
         turns.take(text.removeprefix("/"))
         return True
     name, rest = [*text[1:].split(maxsplit=1), "", ""][:2]
@@ -52,7 +58,7 @@ def _exit(turns: Turns, rest: str) -> bool:
 
 
 def _clear(turns: Turns, rest: str) -> bool:
-    turns.conversation.clear()
+    turns.clear()
     kept = "; the system prompt stays" if turns.conversation.system else ""
     say(turns, f"the conversation is empty{kept}")
     return True
@@ -91,7 +97,9 @@ def _regen(turns: Turns, rest: str) -> bool:
 
 
 def _undo(turns: Turns, rest: str) -> bool:
-    say(turns, f"taken back: {excerpt(turns.conversation.undo())}")
+    question = turns.undo()
+    shown = question if len(question) <= MOST_SHOWN else f"{question[: MOST_SHOWN - 1]}…"
+    say(turns, f"taken back: {shown}")
     return True
 
 

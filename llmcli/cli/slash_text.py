@@ -4,6 +4,7 @@ They know files, the clipboard and the typed line, and nothing of tokens.
 """
 
 import base64
+import os
 from pathlib import Path
 
 from llmcli.cli.context_text import tokens
@@ -18,7 +19,7 @@ NEXT_MESSAGE = "‹your next message›"
 
 
 def _edit(turns: Turns, rest: str) -> bool:
-    question = turns.conversation.question
+    question = turns.question
     if question is None:
         raise UsageError("there is no question yet")
     if not rest:
@@ -62,8 +63,8 @@ def _copy(turns: Turns, rest: str) -> bool:
     if not messages or messages[-1]["role"] != "assistant":
         raise UsageError("there is no answer yet")
     screen = next((stream for stream in (output.stdout, output.stderr) if stream.isatty()), None)
-    if screen is None:
-        raise UsageError("there is no terminal to copy to: answers are on stdout")
+    if screen is None or os.environ.get("TERM") in (None, "", "dumb"):
+        raise UsageError("there is no terminal with a clipboard here: try /export FILE")
     text = messages[-1]["content"].encode("utf-8", "replace")
     if len(text) > MOST_COPIED_BYTES:
         raise UsageError("the answer is too long for a terminal's clipboard: try /export FILE")

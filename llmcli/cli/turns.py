@@ -4,7 +4,7 @@ It knows the conversation and how its answers are shown, and nothing of where qu
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmcli.cli.answer_text import need_complete, tell
 from llmcli.cli.context_text import budget_figures, drop_line, show_miss
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmcli.engine.generate import FinishReason, Generation
     from llmcli.engine.session import Model
     from llmcli.engine.timings import Timings
-    from llmcli.engine.turn import Turn
+    from llmcli.engine.turn import AnswerOptions, Turn
 
     # The name of a model -> it, and the settings that go with it.
     OtherModel = Callable[[str, SamplingSettings], tuple[Model, SamplingSettings]]
@@ -65,19 +65,18 @@ class Turns:
         it had to have; the conversation stays usable.
         """
 
-        attached = self.attached
+        attached, before = self.attached, len(self.conversation.messages)
 
         def begin() -> "Generation":
             question = self.with_attached(text)
-            generation = self.conversation.ask(question, **self._settings())
+            generation = self._ask(question)
             self.attached = []
             return generation
 
         try:
             return self._answer(begin)
         finally:
-            turn = self.conversation.turn
-            if turn is not None and turn.answer is None:  # the question is dropped again
+            if len(self.conversation.messages) == before:  # the question is dropped again
                 self.attached = attached
 
     def save(self) -> None:
@@ -88,19 +87,35 @@ class Turns:
         """The chat is over."""
         self.keeper.close(self.conversation, self.settings)
 
+    @property
+    def question(self) -> str | None:
+        """The last question, answered or not; None where there is none."""
+        return self._unanswered or self.conversation.question
+
+    def undo(self) -> str:
+        """Take back the last question, and its answer if it has one; returns the question."""
+        question, self._unanswered = self._unanswered, None
+        return question or self.conversation.undo()
+
+    def clear(self) -> None:
+        """Forget every turn; the system prompt stays."""
+        self._unanswered = None
+        self.conversation.clear()
+
     def retake(self, text: str | None = None) -> None:
         """Answer the last question anew, or one that a session was left with, or `text` in its
         place. Raises UsageError where there is none; an answer that does not come leaves the old
         one in place."""
         with self.conversation.unless_answered():
             question = self._unanswered or self.conversation.undo()
-            self._answer(lambda: self.conversation.ask(text or question, **self._settings()))
+            self._answer(lambda: self._ask(text or question))
 
     def fork(self, index: int, draw: "Draw") -> None:
         """Go on from the last answer's token `index` with another in its place; where nothing
         comes of it the old answer stays."""
         with self.conversation.unless_answered():
-            self._answer(lambda: self.conversation.fork(index, draw, **self._settings()))
+            spec, options = self.settings.spec(), self._options()
+            self._answer(lambda: self.conversation.fork(index, draw, spec, **options))
 
     def take_model(self, name: str) -> None:
         """Go on with another model. Raises what loading raises; the old one is in place then."""
@@ -140,10 +155,12 @@ class Turns:
         """Tokens of the conversation so far."""
         return self.conversation.context_used()
 
-    def _settings(self) -> dict[str, Any]:
+    def _ask(self, question: str) -> "Generation":
+        return self.conversation.ask(question, self.settings.spec(), **self._options())
+
+    def _options(self) -> "AnswerOptions":
         settings = self.settings
         return {
-            "sampling": settings.spec(),
             "max_tokens": settings.max_tokens,
             "stop": settings.stop,
             "measure_entropy": self._looks.color_by == "entropy",
@@ -163,18 +180,20 @@ class Turns:
         assert turn is not None
         for drop in turn.drops:
             self.output.notice(drop_line(drop, self.conversation.model.context))
-        announced, self._unanswered = len(turn.drops), None
+        announced = len(turn.drops)
         try:
             self.keeper.save_question(self.conversation, self.settings)
             stream(generation, self.output, self._looks)
         finally:
             self.conversation.keep(generation)
-            self.timings = timings = generation.timings()
+            timings = generation.timings()
+            if turn.answer is not None:
+                self.timings, self._unanswered = timings, None
             counts = {"tokens": len(generation.token_ids), "prompt_tokens": timings.prompt_tokens}
             self.keeper.save(self.conversation, self.settings, counts)
             for drop in turn.drops[announced:]:
                 self.output.notice(drop_line(drop, self.conversation.model.context))
-        self._account(turn, self.timings)
+        self._account(turn, timings)
         return generation.finish_reason
 
     def _account(self, turn: "Turn", timings: "Timings") -> None:
@@ -182,13 +201,13 @@ class Turns:
         if self.output.json:
             more = {"budget": budget, "prefix": turn.ledger, "drops": turn.drops}
             summarize(ChatSummary, generation, self.settings, self.output, more)
-        context = self.conversation.model.context
+        if turn.answer is None:
+            self.output.notice("nothing was said yet: the conversation is as it was before")
+            return
         tell(generation, self.output)
+        context = self.conversation.model.context
         if generation.finish_reason == "context" and generation.constrained is None:
             self.output.notice(f"the answer was cut: the context of {context:,} tokens is full")
-        said = generation.text or generation.thought
-        if generation.finish_reason == "interrupted" and not said:
-            self.output.notice("nothing was said yet: the conversation is as it was before")
         show_miss(self.output, turn.ledger)
         if self._show_timings:
             figures = budget_figures(budget)

@@ -7,7 +7,7 @@ cache holds. It knows nothing of terminals.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import Unpack
 
 from llmcli.core.sampling import Draw
 from llmcli.core.sampling_spec import SamplingSpec
@@ -20,11 +20,8 @@ from llmcli.engine.overflow import Drop, Message, Overflow
 from llmcli.engine.prefix import HeldPrefix
 from llmcli.engine.session import Model
 from llmcli.engine.thinking import thinking_filter
-from llmcli.engine.turn import State, Turn
+from llmcli.engine.turn import AnswerOptions, State, Turn
 from llmcli.errors import PromptError, UsageError
-
-if TYPE_CHECKING:
-    from llmcli.engine.grammar import Grammar
 
 
 class Conversation:
@@ -49,6 +46,7 @@ class Conversation:
         self.turn: Turn | None = None
         """The one that is being answered, or was last."""
         self.system = system
+        self._before = self.state()  # the last question
 
     @property
     def held(self) -> HeldPrefix | None:
@@ -84,15 +82,7 @@ class Conversation:
         return turn if kept else None
 
     def ask(
-        self,
-        text: str,
-        sampling: SamplingSpec,
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] = (),
-        measure_entropy: bool = False,
-        grammar: "Grammar | None" = None,
-        n_candidates: int = 0,
+        self, text: str, sampling: SamplingSpec, **options: Unpack[AnswerOptions]
     ) -> Generation:
         """The answer to `text`, still to be iterated, and then to be kept with `keep`.
 
@@ -100,67 +90,37 @@ class Conversation:
         """
         started = perf_counter_ns()
         messages = [*self.messages, {"role": "user", "content": text}]
-        room = overflow.answer_room(self.model.context, max_tokens)
+        room = overflow.answer_room(self.model.context, options.get("max_tokens"))
         ids, left_out, drops = self._fitted(messages, self.left_out, room)
-
-        return self._begin(
-            messages,
-            ids,
-            left_out,
-            drops,
-            sampling,
-            max_tokens=max_tokens,
-            stop=stop,
-            measure_entropy=measure_entropy,
-            grammar=grammar,
-            n_candidates=n_candidates,
-            started_ns=started,
-        )
+        return self._begin(messages, ids, left_out, drops, sampling, started, options)
 
     def fork(
         self,
         index: int,
         draw: Draw,
         sampling: SamplingSpec,
-        *,
-        max_tokens: int | None = None,
-        stop: Sequence[str] = (),
-        measure_entropy: bool = False,
-        grammar: "Grammar | None" = None,
-        n_candidates: int = 0,
+        **options: Unpack[AnswerOptions],
     ) -> Generation:
         """The last answer up to its token `index`, then `draw` in that one's place, and what comes
         of it: to be iterated and kept as that of `ask`, whose answer it replaces.
 
         Raises UsageError where the last answer was not made here.
         """
-        turn = self.need_last()
+        started, turn = perf_counter_ns(), self.need_last()
         before = turn.generation
-        dropped = sum(drop.turns for drop in turn.drops if 0 < drop.at <= index)
-        return self._begin(
-            turn.messages,
-            before.prompt_of(index),
-            turn.left_out + dropped,
-            [],
-            sampling,
-            max_tokens=max_tokens,
-            stop=stop,
-            measure_entropy=measure_entropy,
-            grammar=grammar,
-            n_candidates=n_candidates,
-            started_ns=perf_counter_ns(),
-            given=[*before.draws[:index], draw],
-        )
+        left_out = turn.left_out + sum(d.turns for d in turn.drops if 0 < d.at <= index)
+        given = [*before.draws[:index], draw]
+        ids = before.prompt_of(index)
+        return self._begin(turn.messages, ids, left_out, [], sampling, started, options, given)
 
     def keep(self, generation: Generation) -> None:
-        """Take the answer, whole or cut short, into the conversation; a question that was
-        interrupted before any answer is dropped again. What was thought is kept beside the answer:
-        the template decides whether the model sees it again."""
+        """Take the answer, whole or cut short, into the conversation; where a question was
+        interrupted before any answer, all is as before it. What was thought is kept beside the
+        answer: the template decides whether the model sees it again."""
         said = generation.text or generation.thought
         if generation.finish_reason in (None, "interrupted") and not said:
             self._settle(None)
-            self._messages = self.messages[:-1]
-            self.left_out -= sum(drop.turns for drop in self.turn.drops) if self.turn else 0
+            self.restore(self._before)
             return
         answer = {"role": "assistant", "content": generation.text}
         if generation.thought:
@@ -227,8 +187,10 @@ class Conversation:
         return budget.measure(self.template, messages, ids, self.model.context)
 
     def context_used(self) -> int:
-        """Tokens of the rendered conversation, without what is left out."""
-        return self._count(overflow.without_oldest(self.messages, self.left_out))
+        """Tokens of the rendered conversation, without what is left out, nor what the template
+        would write behind an answer that ends where the context does."""
+        count = self._count(overflow.without_oldest(self.messages, self.left_out))
+        return min(count, self.model.context)
 
     def with_model(self, model: Model) -> "Conversation":
         """The same messages with another model. Raises InvalidModelError where it cannot chat."""
@@ -245,27 +207,29 @@ class Conversation:
         left_out: int,
         drops: list[Drop],
         sampling: SamplingSpec,
-        *,
-        max_tokens: int | None,
-        **options: Any,
+        started_ns: int,
+        options: AnswerOptions,
+        given: Sequence[Draw] = (),
     ) -> Generation:
         def shorten(answer: Sequence[int]) -> list[int] | None:
             ids, self.left_out, more = self._fitted(messages, self.left_out, room, len(answer))
             drops.extend(more)
             return ids if more and len(ids) + len(answer) < self.model.context else None
 
-        room = overflow.answer_room(self.model.context, max_tokens)
+        room = overflow.answer_room(self.model.context, options.get("max_tokens"))
         generation = Generation(
             self.model,
             ids,
             sampling,
-            max_tokens=max_tokens,
             held=self._held,
             use_cache=self._use_cache,
+            started_ns=started_ns,
             thinking=thinking_filter(self.template, self.model.tokenizer, ids),
+            given=given,
             shorten=shorten if self.on_overflow == "shift" else None,
             **options,
         )
+        self._before = self.state()
         self._messages, self.left_out = [*messages], left_out
         self.turn = Turn(messages, left_out, generation, drops)
         return generation

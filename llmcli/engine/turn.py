@@ -1,10 +1,25 @@
 """What is known of one turn of a conversation; it knows nothing of how a turn comes about."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict
 
 from llmcli.engine.generate import Generation
 from llmcli.engine.ledger import Ledger
 from llmcli.engine.overflow import Drop, Message
+
+if TYPE_CHECKING:
+    from llmcli.engine.grammar import Grammar
+
+
+class AnswerOptions(TypedDict, total=False):
+    """How an answer is to be made, as `Generation` takes it."""
+
+    max_tokens: int | None
+    stop: Sequence[str]
+    measure_entropy: bool
+    grammar: "Grammar | None"
+    n_candidates: int
 
 
 @dataclass

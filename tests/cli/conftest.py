@@ -2,6 +2,7 @@
 
 import io
 import sys
+from functools import partial
 
 import pytest
 from tiny_models import write_tiny_llama
@@ -10,6 +11,7 @@ from llmcli.checkpoint.store import Source
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_options import SamplingFlags
 from llmcli.cli.sampling_settings import SamplingSettings
+from llmcli.cli.user_folders import sessions_folder
 from llmcli.engine.folder import check_folder
 
 
@@ -66,6 +68,23 @@ def start(tiny_model):
         return Turns(conversation, settings, output, show_timings=False)
 
     return call
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """Where chats are kept, nothing yet."""
+    from llmcli.engine.session_store import SessionStore
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    return SessionStore(sessions_folder())
+
+
+@pytest.fixture
+def chat(tiny_model, store):
+    """Begins a chat that is kept there."""
+    from kept_chats import start_chat
+
+    return partial(start_chat, tiny_model)
 
 
 @pytest.fixture

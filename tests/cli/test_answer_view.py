@@ -191,5 +191,8 @@ def test_markdown_is_for_terminals(monkeypatch):
     assert not decided(LookFlags(markdown=True), terminal=True, json=True)
     with pytest.raises(UsageError, match="exclude each other"):
         decided(LookFlags(markdown=True, color_by="entropy"), terminal=True)
+    with monkeypatch.context() as patch:
+        patch.setenv("NO_COLOR", "1")  # nothing is coloured that Markdown could disturb
+        assert decided(LookFlags(color_by="entropy"), terminal=True)
     monkeypatch.setenv("TERM", "dumb")
     assert not decided(LookFlags(), terminal=True)

@@ -25,7 +25,7 @@ from llmcli.engine.folder import check_folder
 from llmcli.engine.saved_session import SavedSession
 from llmcli.engine.session import load
 from llmcli.engine.session_store import SessionStore
-from llmcli.errors import OutOfMemoryError, PromptError
+from llmcli.errors import OutOfMemoryError, PromptError, UsageError
 
 FOOTER = re.compile(
     r"prefill \d+ tok \(\d+ reused\) · [\d.,]+ ms · [\d.,]+ tok/s \| TTFT \d+\.\d{2,3} s \| "
@@ -204,6 +204,8 @@ def test_ctrl_c_before_the_first_word_drops_the_question(turns, monkeypatch):
         assert turns.take("Hello") == "interrupted"
     assert turns.conversation.messages == []
     assert turns.attached == ["A text that was read."]
+    with pytest.raises(UsageError, match="there is no answer yet"):
+        answer(turns, "/stats")
     assert "the conversation is as it was before" in told(turns)
     assert turns.take("Hello") == "length"
 

@@ -47,7 +47,7 @@ def test_completion_history_and_an_editor(start, tmp_path):
     chat.press("/und")
     chat.wait_for("take back the last question")  # the command's help, as one types
     chat.press(TAB + ENTER)
-    chat.wait_for("no turn to take back")
+    chat.wait_for("no question yet")
     chat.wait_for(PROMPT)
     chat.press("/set max_to")
     chat.wait_for(r"1 \(flag\)")

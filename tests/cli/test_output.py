@@ -17,7 +17,7 @@ def on_a_terminal(columns: int) -> str:
     fcntl.ioctl(line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with os.fdopen(line, "w") as stderr:
         Output(stderr=stderr).notice(TEXT)
-        Output(stderr=stderr).error("no such file", hint="/read FILE")
+        Output(stderr=stderr).error("no such file", hint="/read FILE\n     ^")
         shown = os.read(main, 4096).decode()
     os.close(main)
     return shown
@@ -27,7 +27,7 @@ def test_a_terminal_gets_lines_that_end_between_words() -> None:
     lines = on_a_terminal(30).split("\r\n")
     assert max(map(len, lines)) <= 30
     assert "\n".join(lines).replace("\n", " ").startswith(TEXT)
-    assert lines[-3:] == ["error: no such file", "hint: /read FILE", ""]
+    assert lines[-4:] == ["error: no such file", "hint: /read FILE", "     ^", ""]
 
 
 def test_a_pipe_and_a_terminal_without_a_size_get_it_as_it_is() -> None:

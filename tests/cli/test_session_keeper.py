@@ -2,42 +2,18 @@
 
 import io
 import os
-from functools import partial
 
 import pytest
 from kept_chats import SAID, on_disk, start_chat, told
-from tiny_models import write_tiny_llama
 
 from llmcli.checkpoint.store import Source
 from llmcli.cli import session_keeper
 from llmcli.cli.profile import Profile
 from llmcli.cli.slash import answer
-from llmcli.cli.user_folders import sessions_folder
 from llmcli.engine.folder import check_folder
+from llmcli.engine.generate import Generation
 from llmcli.engine.session import load
-from llmcli.engine.session_store import SessionStore
 from llmcli.errors import LlmcliError, UsageError
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_tiny_llama(tmp_path_factory.mktemp("tiny") / "model", seed=6)
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return load(check_folder(Source("folder", "tiny", folder, None)))
-
-
-@pytest.fixture
-def store(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    return SessionStore(sessions_folder())
-
-
-@pytest.fixture
-def chat(model, store):
-    return partial(start_chat, model)
 
 
 class Watching(io.StringIO):
@@ -136,7 +112,29 @@ def test_the_old_answer_stays_on_disk_until_the_new_one_is_there(chat, store):
     assert on_disk(store) == ["Hello", " the" * 3]
 
 
-def test_a_question_left_without_an_answer_is_asked_again(chat, store):
+@pytest.mark.parametrize(
+    ("text", "next_up"),
+    [("/undo", "Hello"), ("/clear", None), ("/edit Who?", "Who?")],
+)
+def test_a_question_left_without_an_answer_is_the_last_one(chat, store, text, next_up):
+    turns = chat()
+    turns.take("Hello")
+    turns.conversation.messages = [
+        *turns.conversation.messages,
+        {"role": "user", "content": "Well?"},
+    ]
+    turns.save()
+    again = chat(continue_last=True)
+    assert again.question == "Well?"
+    answer(again, text)
+    assert again.question == next_up
+
+
+def _press(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_question_left_without_an_answer_is_asked_again(chat, store, monkeypatch):
     turns = chat()
     turns.take("Hello")
     name = turns.keeper.name
@@ -148,6 +146,10 @@ def test_a_question_left_without_an_answer_is_asked_again(chat, store):
 
     again = chat(resume=name)
     assert "its last question has no answer: Well?\\x1b[2J; /regen asks it again\n" in told(again)
+    assert [m["content"] for m in again.conversation.messages] == ["Hello", SAID]
+    with monkeypatch.context() as patch:
+        patch.setattr(Generation, "_prefill", _press)
+        answer(again, "/regen")  # nothing comes of it, and it can be asked once more
     assert [m["content"] for m in again.conversation.messages] == ["Hello", SAID]
     answer(again, "/regen")
     assert on_disk(store, name) == ["Hello", SAID, "Well?\x1b[2J", SAID]
@@ -261,11 +263,11 @@ def test_with_the_kv_cache_only_what_is_new_is_computed(chat, store):
     assert second.timings.new_prompt_tokens == first.timings.new_prompt_tokens
 
 
-def test_a_kv_cache_of_something_else_is_told_and_not_used(chat, store, folder):
+def test_a_kv_cache_of_something_else_is_told_and_not_used(chat, store, tiny_folder):
     first = chat(save_kv=True)
     first.take("word " * 60)
     first.leave()
-    other = load(check_folder(Source("folder", "tiny", folder, None)), dtype="bf16")
+    other = load(check_folder(Source("folder", "tiny", tiny_folder, None)), dtype="bf16")
     second = start_chat(other, continue_last=True)
     cache = store.cache_path(second.keeper.name)
     reason = "it is in F32, and the model runs in another dtype: the conversation is computed anew"

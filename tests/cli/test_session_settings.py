@@ -1,35 +1,11 @@
 """The settings of a session: they come back with it, and those that cannot are left out aloud."""
 
 import json
-from functools import partial
 
 import pytest
-from kept_chats import SAID, start_chat, told
-from tiny_models import write_tiny_llama
+from kept_chats import SAID, told
 
-from llmcli.checkpoint.store import Source
 from llmcli.cli.slash import answer
-from llmcli.cli.user_folders import sessions_folder
-from llmcli.engine.folder import check_folder
-from llmcli.engine.session import load
-from llmcli.engine.session_store import SessionStore
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = write_tiny_llama(tmp_path_factory.mktemp("tiny") / "model", seed=6)
-    return load(check_folder(Source("folder", "tiny", folder, None)))
-
-
-@pytest.fixture
-def store(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    return SessionStore(sessions_folder())
-
-
-@pytest.fixture
-def chat(model, store):
-    return partial(start_chat, model)
 
 
 def test_another_model_goes_on_and_that_is_told(chat, store, tmp_path):

@@ -90,6 +90,10 @@ def test_undo_takes_back_one_turn(turns, told):
     answer(turns, "/undo")
     assert told(turns) == "taken back: Again\n"
     assert [m["content"] for m in turns.conversation.messages] == ["Hello", " the" * 12]
+    turns.take("word " * 200)  # perhaps a file
+    told(turns)
+    answer(turns, "/undo")
+    assert len(told(turns)) < 450
 
 
 def test_regen_answers_the_last_question_anew(turns):

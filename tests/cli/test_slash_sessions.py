@@ -1,38 +1,13 @@
 """/save and /load: names for chats, and others brought back into this one."""
 
-from functools import partial
-
 import pytest
-from kept_chats import SAID, on_disk, start_chat, told
-from tiny_models import write_tiny_llama
+from kept_chats import SAID, on_disk, told
 
-from llmcli.checkpoint.store import Source
 from llmcli.cli.profile import Profile
 from llmcli.cli.slash import answer
-from llmcli.cli.user_folders import sessions_folder
-from llmcli.engine.folder import check_folder
-from llmcli.engine.session import load
-from llmcli.engine.session_store import SessionStore
 from llmcli.errors import UsageError
 
 EXAMPLES = ({"role": "user", "content": "1"}, {"role": "assistant", "content": "2"})
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = write_tiny_llama(tmp_path_factory.mktemp("tiny") / "model", seed=6)
-    return load(check_folder(Source("folder", "tiny", folder, None)))
-
-
-@pytest.fixture
-def store(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    return SessionStore(sessions_folder())
-
-
-@pytest.fixture
-def chat(model, store):
-    return partial(start_chat, model)
 
 
 def test_a_chat_gets_a_name_and_a_named_one_is_copied(chat, store):

@@ -32,7 +32,7 @@ def turns(start):
         ("/edit", "cannot be edited here"),
         ("/model", "needs a name"),
         ("/model demo", "cannot be loaded here"),
-        ("/copy", "no terminal to copy to"),
+        ("/copy", "no terminal with a clipboard"),
     ],
 )
 def test_what_cannot_be_done_is_said(turns, text, reason, told):
@@ -131,8 +131,14 @@ def test_export_writes_markdown_or_json_and_never_over_a_file(turns, tmp_path):
     assert (tmp_path / "chat.md").read_text() == text
 
 
-def test_copy_asks_the_terminal(start):
+def test_copy_asks_the_terminal(start, monkeypatch):
     turns = start(terminal=True)
+    monkeypatch.setenv("TERM", "dumb")
+    turns.take("Hello")
+    with pytest.raises(UsageError, match="no terminal with a clipboard"):
+        answer(turns, "/copy")
+    assert "\x1b" not in turns.output.stdout.getvalue()
+    monkeypatch.setenv("TERM", "xterm")
     turns.take("Hello")
     turns.conversation.messages[-1]["content"] = "é"
     answer(turns, "/copy")

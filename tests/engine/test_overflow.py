@@ -149,6 +149,7 @@ def test_shift_stops_where_nothing_is_left_to_go(model: Model) -> None:
     assert generation.finish_reason == "context"
     assert len(generation.prompt_of(10**6)) + len(generation.token_ids) == model.context
     assert conversation.left_out == 2
+    assert conversation.context_used() <= model.context  # whatever the template would write behind
 
 
 def test_turns_begin_with_questions() -> None:
