@@ -49,7 +49,8 @@ def run(command: Sequence[str | Path], environment: dict[str, str] | None = None
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=os.environ | (environment or {}),
+            # Python's bytecode is kept, as in an installed package, whatever is set here.
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": ""} | (environment or {}),
             cwd=ROOT,
         )
         with process.stdout as stdout:

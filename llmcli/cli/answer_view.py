@@ -4,6 +4,7 @@ It knows looks and streams, and nothing of how tokens are made or counted.
 """
 
 import math
+from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -104,12 +105,15 @@ class ThoughtView:
 
     def __init__(self, output: Output, *, hide: bool) -> None:
         self._output, self._hide = output, hide
-        self._console = output.console(stderr=True)
         self._terminal = output.stderr.isatty()
         self._flow: Flow | None = None
         self._began: float | None = None
         self._n_tokens = 0
         self._any = self._ended = False
+
+    @cached_property
+    def _console(self) -> "Console":  # most answers have no thinking, and need no Rich
+        return self._output.console(stderr=True)
 
     def show(self, text: str) -> None:
         """One token of it, and what of its text is certain."""

@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code (see `llmcli.errors`)."""
     set_up_streams()
     # Of a million tensors there are many million objects, hardly any in a cycle: looking for cycles
-    # as often as by default would double the time.
+    # as often as by default would take a third more time.
     gc.set_threshold(200_000, 20, 100)
     arguments = sys.argv[1:] if arguments is None else arguments
     try:

@@ -41,14 +41,13 @@ def _process(parameter: Any) -> Any:
 def _plain(parameter: Any, value: Any) -> Any:
     """What Typer makes of a plain value, and `...` of any other."""
     annotation: Any = parameter.type_descriptor.annotation
-    if value is None or value == ():
-        if parameter.nargs not in (1, -1):
-            return ...
-        return () if parameter.multiple else value
+    if value is None:
+        return () if parameter.multiple or parameter.nargs == -1 else None
     if annotation in _NUMBERS:
         return _number(annotation, value, parameter.type_descriptor.parameter_info)
-    if annotation == list[str] and isinstance(value, (list, tuple)):
-        return list(value) if all(type(item) is str for item in value) else ...
+    if get_origin(annotation) is list and isinstance(value, (list, tuple)):
+        texts = annotation == list[str] and all(type(item) is str for item in value)
+        return list(value) if texts or not value else ...
     if type(value) is str:
         if annotation is Path and os.access(value, os.R_OK):
             return Path(value)

@@ -55,13 +55,13 @@ def begin() -> None:
 def _thread() -> _TorchImport:
     global _started
     if _started is None:
-        # What is loaded while the libraries are waits for them, and everybody waits for it: what
-        # will be needed by then is loaded first.
+        # The system loads one library at a time, and while Python waits for one of its own no
+        # thread runs: those that the command will need by then come first.
         import ctypes  # noqa: F401
-        import resource  # noqa: F401
         import tempfile  # noqa: F401
 
-        from llmcli.checkpoint.tokenizer import warm_up  # not before a model is asked for
+        import llmcli.engine.timings  # noqa: F401
+        from llmcli.checkpoint.tokenizer import warm_up
 
         warm_up()
         _started = _TorchImport()

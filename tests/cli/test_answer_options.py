@@ -146,7 +146,7 @@ def test_a_mistake_is_told_without_torch():
         "import sys, threading\n"
         "from llmcli.cli.app import run\n"
         "from llmcli.engine import torch_import\n"
-        "torch_import.import_torch = threading.Event().wait\n"
+        "torch_import._load_libraries = threading.Event().wait\n"
         "print(run(['chat', 'demo', '-p', 'a', '--json-schema', '[']), 'torch' in sys.modules)\n"
     )
     done = subprocess.run(

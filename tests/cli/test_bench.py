@@ -207,7 +207,7 @@ def test_usage_errors_do_not_wait_for_torch(folder):
     code = (
         "import sys, threading; from llmcli.cli.app import run; "
         "from llmcli.engine import torch_import; "
-        "torch_import.import_torch = threading.Event().wait; "  # it never ends
+        "torch_import._load_libraries = threading.Event().wait; "  # it never ends
         f"code = run(['bench', {folder!r}, '-p', '4000']); "
         "sys.exit(10 + code if 'torch' in sys.modules else code)"
     )

@@ -3,10 +3,14 @@ needed."""
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
 
 from llmcli.cli.app import COMMANDS, run
+from llmcli.cli.conversion import converted_where_needed
 
 IMPORTED = """
 import sys
@@ -17,19 +21,56 @@ print(code, "pydantic" in sys.modules, file=sys.stderr)
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "code"),
     [
-        ["inspect", "demo", "--json", "--filter", "*norm*", "-q"],
-        ["models", "--json"],
-        ["tokenize", "demo", "Hello", "--json"],
-        ["--version"],
+        (["inspect", "demo", "--json", "--filter", "*norm*", "-q"], 0),
+        (["inspect", "demo", "--json", "--layer", "1"], 0),
+        (["models", "--json"], 0),
+        (["tokenize", "demo", "Hello", "--json"], 0),
+        (["--version"], 0),
+        (["generate", "no/such/folder", "-f", __file__, "-n", "9", "--temp", "0.5"], 3),
+        (["generate", "no/such/folder", "-p", "Hello", "--stop", "a", "--stop", "b"], 3),
     ],
 )
-def test_text_flags_and_nothing_need_no_pydantic(arguments):
+def test_what_is_plain_needs_no_pydantic(arguments, code):
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, *arguments], capture_output=True, text=True
     )
-    assert done.stderr == "0 False\n"
+    assert done.stderr.splitlines()[-1] == f"{code} False"
+
+
+def test_all_values_become_what_typer_makes_of_them(tmp_path):
+    """Plain or not, given as a text or by a file of settings."""
+    numbers = ["0", "7", "-7", "12", "007", "1e1", "1.5", "-0.25", "1E-3", ".5", "5.", "+3", " 4"]
+    numbers += ["1_0", "0x1", "nan", "inf", "-inf", "", "many", "9" * 30, "1" + "0" * 15]
+    files = [str(tmp_path), __file__, str(tmp_path / "missing"), ""]
+    values = [*numbers, *files, 3, 3.0, 3.5, True, None, ["a", "b"], ["a"], [1], ()]
+
+    def command(
+        whole: Annotated[int, typer.Option(min=-7, max=7)] = 0,
+        any_whole: int | None = None,
+        share: Annotated[float, typer.Option(min=0, max=10)] = 0.0,
+        clamped: Annotated[int, typer.Option(min=0, max=10, clamp=True)] = 0,
+        text: str = "",
+        texts: Annotated[list[str] | None, typer.Option()] = None,
+        file: Path | None = None,
+        flag: bool = False,
+    ) -> None: ...
+
+    def outcomes(prepare):
+        app = typer.Typer(add_completion=False)
+        app.command()(command)
+        parsed = typer.main.get_command(app)
+        with typer.Context(parsed) as context:
+            for parameter in prepare(parsed.params):
+                for value in values:
+                    try:
+                        made = parameter.process_value(context, value)
+                    except (typer.BadParameter, TypeError, ValueError) as error:
+                        made = str(error)
+                    yield parameter.name, value, type(made), repr(made)
+
+    assert list(outcomes(converted_where_needed)) == list(outcomes(list))
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def test_what_can_be_known_early_is_said_without_waiting_for_torch(tmp_path):
         "import json, sys, threading\n"
         "from llmcli.cli.app import run\n"
         "from llmcli.engine import torch_import\n"
-        "torch_import.import_torch = threading.Event().wait\n"  # it never ends
+        "torch_import._load_libraries = threading.Event().wait\n"  # it never ends
         "for arguments in json.loads(sys.argv[1]):\n"
         "    for command in ('generate', 'chat'):\n"
         "        print(run([command, *arguments, '--offline']), 'torch' in sys.modules)\n"

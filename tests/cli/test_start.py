@@ -26,6 +26,24 @@ os.kill(os.getpid(), signal.SIGINT)
 threading.Event().wait()
 """
 
+# Prints the native modules that Python itself loads while torch's libraries are.
+LOADED = """
+import os, sys
+from llmcli.cli import app
+from llmcli.engine import torch_import
+def native():
+    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    return {name for name, file in files.items() if (file or "").endswith(".so")}
+before = set()
+def told():
+    print(*sorted(native() - before), flush=True)
+    os._exit(0)
+torch_import._load_libraries = lambda: before.update(native())
+torch_import.import_torch = lambda: None
+torch_import.wait = told
+app.main(sys.argv[1:])
+"""
+
 
 @pytest.fixture
 def llmcli(tmp_path):
@@ -109,6 +127,18 @@ def test_what_needs_no_torch_does_not_begin_the_import(llmcli, folder, arguments
     done = llmcli(torch, *[str(folder) if word == "MODEL" else word for word in arguments])
     assert done.returncode == code
     assert "torch was imported" not in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2], ids=lambda command: command[0])
+def test_no_native_module_has_to_wait_for_the_libraries_of_torch(folder, command):
+    arguments = [command[0], str(folder), *command[1:]]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("\n", "")
 
 
 def test_the_interpreter_is_not_torn_down_under_torch(llmcli, folder):

@@ -73,17 +73,19 @@ def test_the_collector_rests_meanwhile_and_forgets_what_torch_made() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="done on Linux only")
-def test_the_libraries_are_there_before_the_import() -> None:
+def test_the_libraries_are_there_before_anybody_asks_for_the_import() -> None:
     program = (
-        "import sys\n"
+        "import sys, time\n"
         "from pathlib import Path\n"
         "from llmcli.engine import torch_import\n"
         "loaded = lambda: 'libtorch_cpu.so' in Path('/proc/self/maps').read_text()\n"
         "print(loaded())\n"
-        "torch_import._load_libraries()\n"
-        "print(loaded(), 'torch' in sys.modules)\n"
-        "torch_import.import_torch()\n"
+        "torch_import.prepare()\n"
+        "while not loaded(): time.sleep(0.01)\n"
+        "time.sleep(0.1)\n"
+        "print('torch' in sys.modules, torch_import.begun())\n"
+        "torch_import.wait()\n"
         "import torch\n"
         "print(int(torch.ones(2).sum()))\n"
     )
-    assert run_fresh(program) == ["False", "True", "False", "2"]
+    assert run_fresh(program) == ["False", "False", "True", "2"]
