@@ -47,8 +47,9 @@ _Row = tuple[str, str | None, str, tuple[int, ...], int]
 
 @dataclass(frozen=True)
 class Run:
-    """Consecutive equal layers of a stack, from number `first` on, or tensors outside of any stack,
-    where `first` is None: the tensors of each layer, and what is equal in all of them."""
+    """Consecutive equal layers, from number `first` on: the tensors of each, and what is equal in
+    all of them. `stack` is what their names begin with, up to the number. Or tensors outside of any
+    stack, where that is empty and `first` is None."""
 
     stack: str
     first: int | None
@@ -90,8 +91,8 @@ def equal_layers(tensors: Iterable[StoredTensor]) -> list[Run]:
 def _layers(
     tensors: Iterable[StoredTensor],
 ) -> Iterator[tuple[str, int | None, int, list[StoredTensor]]]:
-    """Stack and number of each layer, where names within it begin, and its tensors; in between,
-    those of no layer."""
+    """Stack and number of each layer, how long both are, and its tensors; in between, those of no
+    layer."""
     stack, prefix, layer = "", "", None
     members: list[StoredTensor] = []
     for tensor in tensors:
@@ -102,11 +103,9 @@ def _layers(
             yield stack, layer, len(prefix), members
         stack, prefix, layer, members = "", "", tensor.layer, [tensor]
         if layer is not None:
-            number = f"{layer}."
-            if not tensor.name.startswith(number):
-                stack = tensor.name.partition(f".{number}")[0]
-                number = f"{stack}.{number}"
-            prefix = number
+            if not tensor.name.startswith(f"{layer}."):
+                stack = tensor.name.partition(f".{layer}.")[0] + "."
+            prefix = f"{stack}{layer}."
     if members:
         yield stack, layer, len(prefix), members
 
@@ -117,7 +116,7 @@ def _group(run: Run, common: frozenset[_Row]) -> Group:
     if run.first is not None:
         layers = (run.first, run.first + len(run.layers) - 1)
         numbers = f"{layers[0]}-{layers[1]}" if len(run.layers) > 1 else str(run.first)
-        name = f"{run.stack}.{numbers}" if run.stack else numbers
+        name = f"{run.stack}{numbers}"
     rows = tuple(
         GroupRow(
             name=row[0],
