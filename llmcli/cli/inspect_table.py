@@ -12,9 +12,10 @@ from llmcli.cli.page import Grid, Notes, Page, Record, bar
 from llmcli.cli.table import Row, cell, size
 
 if TYPE_CHECKING:
+    from llmcli.views.folding import Group, GroupRow
     from llmcli.views.fused import TensorView
     from llmcli.views.inspection import Inspection
-    from llmcli.views.inventory import Group, GroupRow, StoredTensor
+    from llmcli.views.inventory import StoredTensor
     from llmcli.views.subtotals import Subtotals
 
 COLUMNS: Row = ("tensor", "shape", "dtype", "concept", "parameters", "bytes", "file")
@@ -95,7 +96,7 @@ def _every_tensor(report: "Inspection") -> tuple[list[Row], frozenset[str]]:
 
 def _below_layers(report: "Inspection") -> tuple[list[Row], frozenset[str]]:
     """The same, each name below its layer's, for a terminal that is too narrow for whole names."""
-    from llmcli.views.inventory import fold
+    from llmcli.views.folding import fold
 
     layers = groupby(report.tensors, key=lambda tensor: tensor.layer)
     return _group_rows(report, [group for _, members in layers for group in fold(members)])

@@ -54,9 +54,11 @@ def count_components(
     """A row per component in the order of `COMPONENTS`, those without tensors left out, but for a
     tied head, which is there and stores nothing. `tied` is None where there is no config."""
     total = sum(tensor.parameters for tensor in tensors)
+    every: dict[str, list[StoredTensor]] = {component: [] for component in COMPONENTS}
+    for tensor in tensors:
+        every[tensor.component].append(tensor)
     rows = []
-    for component in COMPONENTS:
-        members = [tensor for tensor in tensors if tensor.component == component]
+    for component, members in every.items():
         if not members and not (component == "lm_head" and tied):
             continue
         text: str | None

@@ -25,8 +25,9 @@ from llmcli.checkpoint.store import Source
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
 from llmcli.views.components import Component, Totals, count_components, count_totals
+from llmcli.views.folding import Group, fold
 from llmcli.views.forward import ForwardPass, forward_pass
-from llmcli.views.inventory import Group, StoredTensor, fold, name_tensors
+from llmcli.views.inventory import StoredTensor, name_tensors
 from llmcli.views.memory import (
     KVCacheMemory,
     Memory,
@@ -341,5 +342,6 @@ def _header_bytes(headers: Mapping[str, TensorHeader]) -> int:
     """The tensors follow the header, so each file's first tensor begins where its header ends."""
     starts: dict[str, int] = {}
     for header in headers.values():
-        starts[header.file] = min(header.start, starts.get(header.file, header.start))
+        if header.start < starts.get(header.file, header.start + 1):
+            starts[header.file] = header.start
     return sum(starts.values())

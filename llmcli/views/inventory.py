@@ -1,19 +1,18 @@
-"""The tensors of a checkpoint in natural order, named by concept, equal layers folded into one.
+"""The tensors of a checkpoint in natural order, each named by its concept.
 
 It works from headers alone: it reads no numbers, and knows nothing of how the list is shown.
 """
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from operator import itemgetter
 from typing import NamedTuple
 
 from llmcli.checkpoint.config_json import ModelDescription
 from llmcli.checkpoint.headers import TensorHeader
-from llmcli.checkpoint.layout import Expected, expected_among, is_idle_bias
+from llmcli.checkpoint.layout import Expected, Shape, expected_among, is_idle_bias
 from llmcli.checkpoint.packed_roles import Role, Roles
 from llmcli.core.config import ModelConfig
 from llmcli.views.fused import TensorView, views_of
@@ -47,37 +46,6 @@ class StoredTensor(NamedTuple):
     known: bool
 
 
-@dataclass(frozen=True)
-class GroupRow:
-    """What one tensor is in each layer of a group. `name` is relative to the layer; `differs` says
-    that other layers of the same stack have no such row; counts are for one layer."""
-
-    name: str
-    concept: str | None
-    shape: tuple[int, ...]
-    dtype: str
-    heads: tuple[int, int] | None
-    parameters: int
-    bytes: int
-    files: tuple[str, ...]
-    differs: bool
-    views: tuple[TensorView, ...]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Consecutive layers `layers` (first, last) with equal names, dtypes and shapes, or tensors
-    outside of any stack of layers, where `name` and `layers` are None. Totals are for all layers.
-    """
-
-    name: str | None
-    layers: tuple[int, int] | None
-    count: int
-    parameters: int
-    bytes: int
-    tensors: tuple[GroupRow, ...]
-
-
 def name_tensors(
     headers: Mapping[str, TensorHeader],
     description: ModelDescription | None,
@@ -92,46 +60,108 @@ def name_tensors(
     roles = roles or Roles(plain=dict(headers))
     expected = [] if description is None else _expected_here(description, roles.plain)
     claimed = {tensor.name: (place, tensor) for place, tensor in enumerate(expected)}
+    bare: dict[Shape, _What] = {}  # of tensors that nothing but their shape tells of
+    tensors = []
+    for layer, members in _in_order(headers, claimed, roles):
+        for header in members:
+            name, dtype, shape, start, stop, file = header
+            role = roles.by_name.get(name)
+            if description is not None or role is not None:
+                found = claimed.get(name if role is None else role.matrix, (0, None))[1]
+                what = _what(header, found, description, role, headers)
+            elif shape in bare:
+                what = bare[shape]
+            else:
+                what = bare[shape] = _what(header, None, None, None, headers)
+            concept, component, parameter_shape, heads, parameters, views, known = what
+            tensors.append(
+                StoredTensor(
+                    name,
+                    concept,
+                    layer,
+                    component,
+                    shape,
+                    parameter_shape,
+                    dtype,
+                    heads,
+                    parameters,
+                    stop - start,
+                    file,
+                    views,
+                    known,
+                )
+            )
+    return tuple(tensors)
+
+
+_Layer = tuple[str, int]  # the stack, the number in it
+_Natural = tuple[str | int, ...]
+# Place in the family's order, rank there; then stack, layer, and what else tells two apart.
+_Order = tuple[int, int, _Natural, int, bool, str]
+
+
+def _in_order(
+    headers: Mapping[str, TensorHeader], claimed: Mapping[str, tuple[int, Expected]], roles: Roles
+) -> list[tuple[int | None, list[TensorHeader]]]:
+    """The tensors in natural order, in runs of a layer each, or of none."""
     # Where the unclaimed tensors of each layer go: behind its last claimed one.
-    last: dict[tuple[str, int] | None, int] = {}
+    last: dict[_Layer | None, int] = {}
     for place, tensor in claimed.values():
         last[_place(tensor.name)[0]] = place
 
-    rows = []
+    runs: list[tuple[_Order, int | None, list[TensorHeader]]] = []
+    layers: dict[_Layer, tuple[list[str], list[TensorHeader]]] = {}
     prefix, where = "", None
+    names: list[str] = []
+    members: list[TensorHeader] = []
     for header in headers.values():
         role = roles.by_name.get(header.name)
         name = header.name if role is None else role.matrix
         serves = role is not None and role.serves is not None
-        if where is not None and name.startswith(prefix) and len(name) > len(prefix):
-            within = name[len(prefix) :]  # in the layer of the one before: nearly always
-        else:
+        # In the layer of the one before, as nearly always, or taken apart.
+        if where is None or not name.startswith(prefix) or len(name) == len(prefix):
             where, within = _place(name)
             prefix = name[: len(name) - len(within)]
-        order: _Order
+            if where is not None:
+                names, members = layers.setdefault(where, ([], []))
         if name in claimed:
-            order = (claimed[name][0], serves, (), 0, (), False, header.name)
+            order: _Order = (claimed[name][0], serves, (), 0, False, header.name)
+            runs.append((order, None if where is None else where[1], [header]))
         elif where is None:
-            order = (len(claimed), 2, _natural(name), -1, (), serves, header.name)
+            order = (len(claimed), 2, _natural(name), -1, serves, header.name)
+            runs.append((order, None, [header]))
         else:
-            stack, layer = where
-            place = last.get(where, len(claimed))
-            order = (place, 2, _natural(stack), layer, _natural(within), serves, header.name)
-        rows.append((order, header, where, role))
-    rows.sort(key=itemgetter(0))
-    tensors = []
-    for _, header, where, role in rows:
-        name = header.name if role is None else role.matrix
-        found = claimed[name][1] if name in claimed else None
-        idle = name.endswith("bias") and is_idle_bias(name, headers)
-        layer_number = None if where is None else where[1]
-        tensors.append(_stored(header, found, description, idle, role, layer_number))
-    return tuple(tensors)
+            names.append(name[len(prefix) :])
+            members.append(header)
+    known: dict[tuple[str, ...], Sequence[int]] = {}
+    for (stack, layer), (names, members) in layers.items():
+        order = (last.get((stack, layer), len(claimed)), 2, _natural(stack), layer, False, stack)
+        runs.append((order, layer, _sorted(names, members, roles, known)))
+    runs.sort(key=itemgetter(0))
+    return [(layer, members) for _, layer, members in runs]
 
 
-# Place in the family's order, rank there; then the stack, the layer, the name within it.
-_Natural = tuple[str | int, ...]
-_Order = tuple[int, int, _Natural, int, _Natural, bool, str]
+def _sorted(
+    names: Sequence[str],
+    members: Sequence[TensorHeader],
+    roles: Roles,
+    known: dict[tuple[str, ...], Sequence[int]],
+) -> list[TensorHeader]:
+    """The tensors of one layer, which have these `names` in it. Layers are alike: `known` holds
+    how those with the same names in the same order were sorted."""
+    roles_here = [roles.by_name.get(header.name) for header in members] if roles.by_name else []
+
+    def order(place: int) -> tuple[_Natural, bool, str]:
+        role = roles_here[place] if roles_here else None
+        serves = role is not None and role.serves is not None
+        return _natural(names[place]), serves, members[place].name
+
+    if roles_here:
+        return [members[place] for place in sorted(range(len(names)), key=order)]
+    key = tuple(names)
+    if key not in known:
+        known[key] = sorted(range(len(names)), key=order)
+    return [members[place] for place in known[key]]
 
 
 @lru_cache(maxsize=1 << 16)  # layers are alike
@@ -140,94 +170,6 @@ def _natural(name: str) -> _Natural:
     parts: list[str | int] = [*_DIGITS.split(name)]  # text and number in turn
     parts[1::2] = map(int, parts[1::2])
     return tuple(parts)
-
-
-def fold(tensors: Iterable[StoredTensor]) -> tuple[Group, ...]:
-    """The same tensors with each run of equal consecutive layers as one group."""
-    runs: list[tuple[_Where, list[_Block]]] = []
-    for where, block in _blocks(tensors):
-        if where is not None and runs and runs[-1][0] is not None:
-            (stack, first), blocks = runs[-1][0], runs[-1][1]
-            follows = where == (stack, first + len(blocks))
-            if follows and block.rows == blocks[-1].rows:
-                blocks.append(block)
-                continue
-        runs.append((where, [block]))
-    stacks: dict[str, list[frozenset[_Key]]] = {}
-    for where, blocks in runs:
-        if where is not None:
-            stacks.setdefault(where[0], []).append(frozenset(blocks[0].rows))
-    common = {stack: frozenset.intersection(*every) for stack, every in stacks.items()}
-    return tuple(
-        _group(where, blocks, None if where is None else common[where[0]]) for where, blocks in runs
-    )
-
-
-def _blocks(tensors: Iterable[StoredTensor]) -> "Iterator[tuple[_Where, _Block]]":
-    """Runs of tensors of one layer, or of none."""
-    last: tuple[str, int | None] | None = None
-    block = _Block([], [])
-    for tensor in tensors:
-        layer, stack, within = tensor.layer, "", tensor.name
-        if layer is not None:
-            stack, _, within = tensor.name.partition(f".{layer}.")
-            if not within:  # there is no name before the number
-                stack, within = "", tensor.name.partition(".")[2]
-        if (stack, layer) != last:
-            if last is not None:
-                yield (None if last[1] is None else (last[0], last[1])), block
-            last, block = (stack, layer), _Block([], [])
-        block.rows.append((within, tensor.dtype, tensor.shape))
-        block.tensors.append(tensor)
-    if last is not None:
-        yield (None if last[1] is None else (last[0], last[1])), block
-
-
-_Where = tuple[str, int] | None
-_Key = tuple[str, str, tuple[int, ...]]
-
-
-class _Block(NamedTuple):
-    """The tensors of one layer, and what makes two layers equal."""
-
-    rows: list[_Key]
-    tensors: list[StoredTensor]
-
-
-def _group(where: _Where, blocks: list[_Block], common: frozenset[_Key] | None) -> Group:
-    """`blocks` are equal layers; `common` the rows of every layer."""
-    name, layers = None, None
-    if where is not None:
-        stack, first = where
-        layers = (first, first + len(blocks) - 1)
-        numbers = str(first) if len(blocks) == 1 else f"{layers[0]}-{layers[1]}"
-        name = f"{stack}.{numbers}" if stack else numbers
-    every = [block.tensors for block in blocks]
-    rows = []
-    for key, same in zip(blocks[0].rows, zip(*every, strict=True), strict=True):
-        tensor = same[0]
-        rows.append(
-            GroupRow(
-                name=tensor.name if where is None else key[0],
-                concept=tensor.concept,
-                shape=tensor.shape,
-                dtype=tensor.dtype,
-                heads=tensor.heads,
-                parameters=tensor.parameters,
-                bytes=tensor.bytes,
-                files=tuple(sorted({each.file for each in same})),
-                differs=common is not None and key not in common,
-                views=tensor.views,
-            )
-        )
-    return Group(
-        name=name,
-        layers=layers,
-        count=len(blocks),
-        parameters=sum(tensor.parameters for block in every for tensor in block),
-        bytes=sum(tensor.bytes for block in every for tensor in block),
-        tensors=tuple(rows),
-    )
 
 
 def _place(name: str) -> tuple[tuple[str, int] | None, str]:
@@ -250,14 +192,26 @@ def _expected_here(
     ]
 
 
-def _stored(
+# Concept, component, shape of the parameters, heads, count of parameters, views, and whether all
+# that is known.
+_What = tuple[
+    str | None,
+    str,
+    Shape | None,
+    tuple[int, int] | None,
+    int,
+    tuple[TensorView, ...],
+    bool,
+]
+
+
+def _what(
     header: TensorHeader,
     expected: Expected | None,
     description: ModelDescription | None,
-    idle: bool,
     role: Role | None,
-    layer: int | None,
-) -> StoredTensor:
+    stored: Collection[str],
+) -> _What:
     concept, component, heads = None, "other", None
     views: tuple[TensorView, ...] = ()
     shape = header.shape if expected is None else expected.parameters
@@ -269,28 +223,17 @@ def _stored(
         views = views_of(expected, partial(_heads, config=description.config))
     elif description is not None:
         family = description.family
-        if idle or any(pattern.fullmatch(header.name) for pattern in family.harmless):
+        name = header.name if role is None else role.matrix
+        harmless = any(pattern.fullmatch(header.name) for pattern in family.harmless)
+        if harmless or is_idle_bias(name, stored):
             concept, component = "buffer", "buffers"
         elif description.config.tied and header.name == f"{family.names['head']}.weight":
             concept, component = "W_unembed", "lm_head"
     if role is not None and role.serves is not None:
         concept = f"{concept} {role.serves}" if concept else role.serves
         heads, views = None, ()
-    return StoredTensor(
-        header.name,
-        concept,
-        layer,
-        component,
-        header.shape,
-        shape,
-        header.dtype,
-        heads,
-        0 if shape is None else math.prod(shape),
-        header.stop - header.start,
-        header.file,
-        views,
-        role is None or role.known,
-    )
+    count = 0 if shape is None else math.prod(shape)
+    return concept, component, shape, heads, count, views, role is None or role.known
 
 
 def _heads(concept: str, config: ModelConfig) -> tuple[int, int] | None:

@@ -5,10 +5,12 @@ It knows what kind of module holds which tensors; it knows nothing of how a tree
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from llmcli.checkpoint.config_json import ModelDescription
+from llmcli.views.folding import equal_layers
 from llmcli.views.inventory import StoredTensor
 
 _DEEPEST = 24  # names of strangers may nest without end: the rest of such a one is not taken apart
@@ -47,19 +49,32 @@ class ModuleNode:
 
 @dataclass
 class _Branch:
-    """A module while its tensors are gathered."""
+    """A module while its tensors are gathered; or the first, `name`, of `count` equal ones."""
 
     name: str
+    count: int = 1
     tensors: list[tuple[str, StoredTensor]] = field(default_factory=list)
     children: dict[str, "_Branch"] = field(default_factory=dict)
 
+    def at(self, path: Iterable[str]) -> "_Branch":
+        """A module below this one, made if it is not there yet."""
+        branch = self
+        for name in path:
+            branch = branch.children.setdefault(name, _Branch(name))
+        return branch
+
     def take_in(self) -> None:
         """Tensors below one of this module's own, as `weight.absmax` is below `weight`, serve to
-        unpack it: they are the module's too."""
+        unpack it: they are the module's too, but where equal layers are among them."""
         for name in [name for name, _ in self.tensors if name in self.children]:
+            if self.children[name].has_several():
+                continue
             below = self.children.pop(name)
             below.take_in()
             self.tensors += [(f"{name}.{rest}", tensor) for rest, tensor in below.every()]
+
+    def has_several(self) -> bool:
+        return self.count > 1 or any(child.has_several() for child in self.children.values())
 
     def every(self) -> Iterator[tuple[str, StoredTensor]]:
         """All tensors from here down, by their names from here on."""
@@ -78,12 +93,16 @@ def module_tree(
     """The root, which has no name. `reused` names matrices that the model has and the files do not:
     the tied head."""
     root = _Branch("")
-    for tensor in tensors:
-        *path, last = tensor.name.split(".", maxsplit=_DEEPEST)
-        branch = root
-        for name in path:
-            branch = branch.children.setdefault(name, _Branch(name))
-        branch.tensors.append((last, tensor))
+    for run in equal_layers(tensors):
+        layers, stack, first = run.layers, run.stack.split(".")[:-1], str(run.first)
+        if run.first is not None and len(stack) < _DEEPEST:
+            siblings = root.at(stack).children
+            if first not in siblings:
+                siblings[first] = _Branch(first, len(layers))
+                layers = layers[:1]
+        for tensor in chain.from_iterable(layers):
+            *path, last = tensor.name.split(".", maxsplit=_DEEPEST)
+            root.at(path).tensors.append((last, tensor))
     builder = _Builder(description)
     tree = builder.node(root, inside_list=False)
     family = "" if description is None else description.family.model_type
@@ -112,14 +131,14 @@ class _Builder:
             name=branch.name,
             kind=kind,
             arguments=arguments,
-            count=1,
-            parameters=own + sum(node.parameters for node in nodes),
+            count=branch.count,
+            parameters=own + sum(node.count * node.parameters for node in nodes),
             tensors=tuple(
                 Held(name, tensor.shape, tensor.dtype, tensor.concept, tensor.parameters)
                 for name, tensor in branch.tensors
             ),
             reuses=None,
-            children=tuple(_folded(nodes)) if numbered else tuple(nodes),
+            children=tuple(_folded(nodes) if numbered else _each(nodes)),
         )
 
     def tied_head(self, name: str) -> ModuleNode:
@@ -170,19 +189,24 @@ def _is_number(name: str) -> bool:
     return re.fullmatch(r"0|[1-9][0-9]{0,8}", name) is not None
 
 
-def _folded(nodes: Sequence[ModuleNode]) -> list[ModuleNode]:
+def _folded(nodes: Iterable[ModuleNode]) -> Iterator[ModuleNode]:
     """Runs of equal modules with consecutive numbers as one node each."""
-    runs: list[list[ModuleNode]] = []
+    runs: list[ModuleNode] = []
     for node in nodes:
-        last = runs[-1][-1] if runs else None
-        follows = last is not None and int(node.name) == int(last.name) + 1
-        if last is not None and follows and replace(node, name=last.name) == last:
-            runs[-1].append(node)
+        last = runs[-1] if runs else node
+        follows = int(node.name) == int(last.name) + last.count
+        if follows and replace(node, name=last.name, count=last.count) == last:
+            runs[-1] = replace(last, count=last.count + node.count)
         else:
-            runs.append([node])
-    return [
-        run[0]
-        if len(run) == 1
-        else replace(run[0], name=f"{run[0].name}-{run[-1].name}", count=len(run))
-        for run in runs
-    ]
+            runs.append(node)
+    for run in runs:
+        stop = int(run.name) + run.count - 1
+        yield run if run.count == 1 else replace(run, name=f"{run.name}-{stop}")
+
+
+def _each(nodes: Iterable[ModuleNode]) -> Iterator[ModuleNode]:
+    """Where they stand beside others, numbers are names like any other."""
+    for node in nodes:
+        for number in range(node.count):
+            name = node.name if node.count == 1 else str(int(node.name) + number)
+            yield replace(node, name=name, count=1)

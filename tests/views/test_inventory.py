@@ -6,7 +6,8 @@ from shapes import LLAMA3_8B, SMALL, SMOLLM2_135M, write_hollow, write_shape
 
 from llmcli.checkpoint.config_json import read_description
 from llmcli.checkpoint.headers import read_folder, read_header
-from llmcli.views.inventory import StoredTensor, fold, name_tensors
+from llmcli.views.folding import fold
+from llmcli.views.inventory import StoredTensor, name_tensors
 
 
 def named(folder: Path) -> tuple[StoredTensor, ...]:
@@ -139,3 +140,11 @@ def test_numbers_that_are_no_layer_are_left_in_the_name(tmp_path):
         "a.1.": None,
     }
     assert [group.name for group in fold(tensors)] == ["3", None]
+
+
+def test_names_that_begin_with_a_number_keep_all_that_follows(tmp_path):
+    names = [f"{layer}.a.{layer}.b" for layer in range(3)]
+    path = write_hollow(tmp_path / "x.safetensors", [(name, "F32", (1,)) for name in names])
+    groups = fold(name_tensors(read_header(path).tensors, None))
+    assert [group.name for group in groups] == ["0", "1", "2"]
+    assert [group.tensors[0].name for group in groups] == ["a.0.b", "a.1.b", "a.2.b"]
