@@ -18,9 +18,11 @@ def on_a_terminal(columns: int) -> str:
     with os.fdopen(line, "w") as stderr:
         Output(stderr=stderr).notice(TEXT)
         Output(stderr=stderr).error("no such file", hint="/read FILE\n     ^")
-        shown = os.read(main, 4096).decode()
+        shown = b""
+        while not shown.endswith(b"^\r\n"):  # it comes in parts
+            shown += os.read(main, 4096)
     os.close(main)
-    return shown
+    return shown.decode()
 
 
 def test_a_terminal_gets_lines_that_end_between_words() -> None:
