@@ -60,7 +60,7 @@ def need_complete(generation: "Generation") -> None:
         form, n = generation.constrained.grammar.name, len(generation.token_ids)
         raise GenerationError(
             f"the answer is not complete: there was room for {tokens(n)}, too few for its {form}",
-            hint="a larger --max-tokens (/set max_tokens N) or a shorter prompt makes room",
+            hint="a larger --max-tokens (in a chat: /set max_tokens N) or a shorter prompt helps",
         )
 
 
