@@ -19,7 +19,7 @@ REASONS = {
     "first_prompt": "nothing was held yet",
     "system_changed": "the system prompt changed",
     "turns_dropped": "the oldest turns were dropped",
-    "turn_changed": "a turn was undone, edited, forked or answered anew",
+    "turn_changed": "turns were changed (/undo, /edit, /regen, /fork, /load)",
     "thinking_dropped": "the template drops the thinking of earlier answers",
     "answer_cut": "the last answer was cut before a stop text",
     "retokenised": "the last answer's text reads back as other tokens than the model wrote",

@@ -112,7 +112,7 @@ COMMANDS = {
     ),
     "set": Command(
         "set [NAME [VALUE]]",
-        "list settings, or show or change one; VALUE default: not chosen",
+        "list settings; show or set one (default: not chosen)",
         _set,
     ),
     "regen": Command("regen", "answer the last question anew", _regen),
