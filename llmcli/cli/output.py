@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from llmcli.reports import to_json
+from llmcli.reports import json_pieces
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -83,7 +83,9 @@ class Output:
     def emit(self, report: Report, render: "Callable[[Report], RenderableType]") -> None:
         """One report on stdout: as a JSON document with `--json`, else as `render` draws it."""
         if self.json:
-            self.line(to_json(report))
+            for piece in json_pieces(report):
+                self.stdout.write(safe(piece) if self.interactive else piece)
+            self.line("")
         else:
             self.console().print(render(report))
 

@@ -320,11 +320,13 @@ def _reused(
 def _main_dtype(
     tensors: tuple[StoredTensor, ...], scheme: QuantScheme | DeclaredPacking | None, roles: Roles
 ) -> str | None:
+    plain = [tensor for tensor in tensors if tensor.parameter_shape == tensor.shape]
+    if roles.by_name:
+        plain = [tensor for tensor in plain if tensor.name not in roles.by_name]
+    if isinstance(scheme, QuantScheme):
+        plain = [tensor for tensor in plain if tensor.dtype not in ("I32", "U8")]
     counts: dict[str, int] = {}
-    for tensor in tensors:
-        packed = isinstance(scheme, QuantScheme) and tensor.dtype in ("I32", "U8")
-        if packed or tensor.name in roles.by_name or tensor.parameter_shape != tensor.shape:
-            continue
+    for tensor in plain:
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.parameters
     if not counts:
         return None

@@ -114,9 +114,9 @@ def _in_order(
     prefix, where = "", None
     names: list[str] = []
     members: list[TensorHeader] = []
-    for header in headers.values():
-        role = roles.by_name.get(header.name)
-        name = header.name if role is None else role.matrix
+    for stored, header in headers.items():
+        role = roles.by_name.get(stored)
+        name = stored if role is None else role.matrix
         serves = role is not None and role.serves is not None
         # In the layer of the one before, as nearly always, or taken apart.
         if where is None or not name.startswith(prefix) or len(name) == len(prefix):
@@ -125,10 +125,10 @@ def _in_order(
             if where is not None:
                 names, members = layers.setdefault(where, ([], []))
         if name in claimed:
-            order: _Order = (claimed[name][0], serves, (), 0, False, header.name)
+            order: _Order = (claimed[name][0], serves, (), 0, False, stored)
             runs.append((order, None if where is None else where[1], [header]))
         elif where is None:
-            order = (len(claimed), 2, _natural(name), -1, serves, header.name)
+            order = (len(claimed), 2, _natural(name), -1, serves, stored)
             runs.append((order, None, [header]))
         else:
             names.append(name[len(prefix) :])
