@@ -108,9 +108,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process: at once where torch is there or on its way, see `torch_import.begun`."""
-    if not torch_import.begun():
-        sys.exit(code)
+    """End the process at once, see `torch_import.begin`. To tear the interpreter down takes half a
+    second where torch is, and a tenth of a short command's time where it is not."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # nobody reads it any more
             stream.flush()

@@ -47,8 +47,8 @@ def prepare() -> None:
 
 
 def begin() -> None:
-    """Start the import, once for the whole process. A process that ends while it runs must not
-    wait for it: see `begun`."""
+    """Start the import, once for the whole process. While it runs, the interpreter cannot be torn
+    down: the thread would be stopped inside C++. A process can end all the same, by `os._exit`."""
     _thread().wanted.set()
 
 
@@ -67,12 +67,6 @@ def _thread() -> _TorchImport:
         _started = _TorchImport()
         _started.start()
     return _started
-
-
-def begun() -> bool:
-    """Whether the thread was started. The interpreter cannot be torn down while it runs (the
-    thread would be stopped inside C++), and to do so afterwards takes half a second."""
-    return _started is not None
 
 
 def wait() -> None:
