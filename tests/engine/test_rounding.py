@@ -69,7 +69,9 @@ def test_logits_are_those_of_the_rounded_matrices(name: str, quant: Quant, tmp_p
         assert isinstance(plain, (Linear, Embedding))
         plain.weight.copy_(module.dequantize())
     ids = random_ids(twin, 2, 12, seed=3)
-    torch.testing.assert_close(rounded(ids), twin(ids))
+    # The kernels round inputs to steps of 1 / 32767 of the largest of 32.
+    expected = twin(ids)
+    assert (rounded(ids) - expected).abs().max() < 2e-4 * expected.abs().max()
 
 
 @pytest.mark.parametrize("tied", [True, False])
