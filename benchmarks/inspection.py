@@ -3,33 +3,22 @@
 The folders' headers are whole, and their numbers are holes that take no room on the disk.
 """
 
-import json
-import math
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
+from benchmarks.hollow import Tensor, llama_tensors, write_folder
+from benchmarks.models import LLAMA, SHAPES
 from benchmarks.page import table
 from benchmarks.place import PYTHON, run, tell
 
-Tensor = tuple[str, tuple[int, ...]]
-
-SMOLLM2_135M = {
-    "model_type": "llama",
-    "vocab_size": 49152,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "max_position_embeddings": 8192,
-    "tie_word_embeddings": True,
-}
+SMOLLM2_135M = SHAPES["SmolLM2-135M"]
 LLAMA3_70B = {
-    "model_type": "llama",
+    **LLAMA,
     "vocab_size": 128256,
     "hidden_size": 8192,
     "intermediate_size": 28672,
@@ -66,9 +55,9 @@ def measure(rounds: int) -> dict[str, list[tuple[float, int]]]:
 
 
 def make(root: Path) -> None:
-    write(root / "small", SMOLLM2_135M, llama(SMOLLM2_135M), 1)
-    write(root / "large", LLAMA3_70B, llama(LLAMA3_70B), 30)
-    write(root / "many", {"model_type": "moe"}, experts(), 8)
+    write_folder(root / "small", SMOLLM2_135M, llama(SMOLLM2_135M))
+    write_folder(root / "large", LLAMA3_70B, llama(LLAMA3_70B), 30)
+    write_folder(root / "many", {"model_type": "moe"}, experts(), 8)
 
 
 def block(measured: dict[str, list[tuple[float, int]]], machine: str) -> str:
@@ -81,29 +70,8 @@ def block(measured: dict[str, list[tuple[float, int]]], machine: str) -> str:
     return f"{machine}. Interleaved rounds: {rounds}.\n\n{table(rows)}"
 
 
-def llama(config: dict[str, object]) -> Iterator[Tensor]:
-    d, d_ff, vocabulary = (
-        int(str(config[key])) for key in ("hidden_size", "intermediate_size", "vocab_size")
-    )
-    heads, shared = (
-        int(str(config[key])) for key in ("num_attention_heads", "num_key_value_heads")
-    )
-    d_kv = d // heads * shared
-    yield "model.embed_tokens.weight", (vocabulary, d)
-    for layer in range(int(str(config["num_hidden_layers"]))):
-        block = f"model.layers.{layer}"
-        yield f"{block}.input_layernorm.weight", (d,)
-        yield f"{block}.mlp.down_proj.weight", (d, d_ff)
-        yield f"{block}.mlp.gate_proj.weight", (d_ff, d)
-        yield f"{block}.mlp.up_proj.weight", (d_ff, d)
-        yield f"{block}.post_attention_layernorm.weight", (d,)
-        yield f"{block}.self_attn.k_proj.weight", (d_kv, d)
-        yield f"{block}.self_attn.o_proj.weight", (d, d)
-        yield f"{block}.self_attn.q_proj.weight", (d, d)
-        yield f"{block}.self_attn.v_proj.weight", (d_kv, d)
-    yield "model.norm.weight", (d,)
-    if not config["tie_word_embeddings"]:
-        yield "lm_head.weight", (vocabulary, d)
+def llama(config: Mapping[str, Any]) -> Iterator[Tensor]:
+    return ((name, "BF16", shape) for name, shape in llama_tensors(config))
 
 
 def experts() -> Iterator[Tensor]:
@@ -112,37 +80,7 @@ def experts() -> Iterator[Tensor]:
         layer, place = divmod(number, 3000)
         expert, matrix = divmod(place, 3)
         name = ("gate", "up", "down")[matrix]
-        yield f"model.layers.{layer}.mlp.experts.{expert}.{name}_proj.weight", (8, 4)
-
-
-def write(folder: Path, config: object, tensors: Iterator[Tensor], n_shards: int) -> Path:
-    """A folder in bf16; with several shards, an index."""
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(config))
-    every, places = list(tensors), {}
-    ends = [len(every) * number // n_shards for number in range(n_shards + 1)]
-    for number in range(n_shards):
-        file = f"model-{number + 1:05}-of-{n_shards:05}.safetensors"
-        if n_shards == 1:
-            file = "model.safetensors"
-        part = every[ends[number] : ends[number + 1]]
-        write_hollow(folder / file, part)
-        places.update(dict.fromkeys((name for name, _ in part), file))
-    if n_shards > 1:
-        index = {"metadata": {}, "weight_map": places}
-        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    return folder
-
-
-def write_hollow(path: Path, tensors: list[Tensor]) -> None:
-    header, end = {}, 0
-    for name, shape in tensors:
-        start, end = end, end + 2 * math.prod(shape)
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": (start, end)}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        file.truncate(8 + len(text) + end)
+        yield f"model.layers.{layer}.mlp.experts.{expert}.{name}_proj.weight", "BF16", (8, 4)
 
 
 if __name__ == "__main__":

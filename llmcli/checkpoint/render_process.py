@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,11 +37,12 @@ class RenderProcess:
         """`{"text"}`, or `{"error": "raised" | "syntax" | "failed" | "limit", "message"}`."""
         if self._process.poll() is not None:
             self.loaded = self._start()
-        return self._ask({"variables": variables, "now": now.isoformat()}, self._seconds)
+        request = {"variables": variables, "now": now.isoformat()}
+        return _ask(self._process, self._end, request, self._seconds)
 
     def close(self) -> None:
         """End the process, now."""
-        self._finalizer()
+        self._end()
 
     def _start(self) -> Mapping[str, str]:
         # -I: nothing of the environment or the working folder counts; jinja2 comes from where this
@@ -51,44 +52,54 @@ class RenderProcess:
             for name in ("jinja2", "markupsafe")
             if (spec := find_spec(name))
         }
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _START, _PROGRAM, *map(str, paths)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._finalizer = weakref.finalize(self, _end, self._process)
-        return self._ask({"template": self._source}, SECONDS)
+        end = weakref.finalize(self, _end, process)
+        loaded = _ask(process, end, {"template": self._source}, SECONDS)
+        # Not before: one that Ctrl+C kept from its template would take the next request for it.
+        self._process, self._end = process, end
+        return loaded
 
-    def _ask(self, request: Mapping[str, Any], seconds: float) -> Mapping[str, str]:
-        process, too_long = self._process, threading.Event()
-        assert process.stdin is not None and process.stdout is not None
 
-        def stop() -> None:
-            too_long.set()
-            process.kill()
+def _ask(
+    process: "subprocess.Popen[bytes]",
+    end: Callable[[], object],
+    request: Mapping[str, Any],
+    seconds: float,
+) -> Mapping[str, str]:
+    """The reply. A process that gives none is ended."""
+    too_long = threading.Event()
+    assert process.stdin is not None and process.stdout is not None
 
-        timer = threading.Timer(seconds, stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = b""
-        except BaseException:  # Ctrl+C: the answer that is still to come would be the next one's
-            self.close()
-            raise
-        finally:
-            timer.cancel()
-        if line.endswith(b"\n"):
-            reply: dict[str, str] = json.loads(line)
-            return reply
-        self.close()
-        why = f"it ran for {seconds:g} seconds" if too_long.is_set() else "it broke down"
-        return {"error": "limit", "message": why}
+    def stop() -> None:
+        too_long.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except BrokenPipeError:
+        line = b""
+    except BaseException:  # Ctrl+C: the answer that is still to come would be the next one's
+        end()
+        raise
+    finally:
+        timer.cancel()
+    if line.endswith(b"\n"):
+        reply: dict[str, str] = json.loads(line)
+        return reply
+    end()
+    why = f"it ran for {seconds:g} seconds" if too_long.is_set() else "it broke down"
+    return {"error": "limit", "message": why}
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

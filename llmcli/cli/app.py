@@ -3,7 +3,6 @@
 It knows nothing of what the commands do; each registers itself from its own module.
 """
 
-import gc
 import os
 import sys
 from contextlib import suppress
@@ -91,9 +90,6 @@ def root(
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code (see `llmcli.errors`)."""
     set_up_streams()
-    # Of a million tensors there are many million objects, hardly any in a cycle: looking for cycles
-    # as often as by default would take a third more time.
-    gc.set_threshold(200_000, 20, 100)
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if RUNNING.intersection(arguments[:1]) and not {"-h", "--help"}.intersection(arguments):

@@ -111,6 +111,7 @@ def uninterrupted() -> Iterator[None]:
     def note(signum: int, frame: FrameType | None) -> None:
         presses.note()
         presses.pending = True
+        presses.wake()
         if presses.count > 2:
             raise KeyboardInterrupt
 

@@ -105,6 +105,10 @@ class LineReader:
         return line
 
 
+class _Noted(KeyboardInterrupt):
+    """Ctrl+C as a signal, which its handler has noted."""
+
+
 class EditingReader:
     """prompt_toolkit: line editing, history, several lines; what is pasted never submits."""
 
@@ -146,12 +150,18 @@ class EditingReader:
     def read(self, text: str = "") -> str | None:
         presses.wake = self._wake
         try:
-            text = self._session.prompt(default=text, pre_run=self._leave_if_told)
+            # A handler for Ctrl+C of its own would still be there when the terminal is no longer in
+            # raw mode, and lose what is pressed then.
+            text = self._session.prompt(
+                default=text, pre_run=self._leave_if_told, handle_sigint=False
+            )
             if self._keyboard.interrupted():
                 raise KeyboardInterrupt
             return unwrapped(text)
         except EOFError:
             return None
+        except _Noted:
+            raise
         except KeyboardInterrupt:  # the key: there is no signal while the terminal is in raw mode
             presses.note()
             raise
@@ -159,10 +169,17 @@ class EditingReader:
             presses.wake = nothing
 
     def _wake(self) -> None:
-        """From a signal's handler: have the loop look whether to leave."""
+        """From a signal's handler: have the loop look what is to be done."""
         loop = self._session.app.loop
         if self._session.app.is_running and loop is not None:
-            loop.call_soon_threadsafe(self._leave_if_told)
+            loop.call_soon_threadsafe(self._obey)
+
+    def _obey(self) -> None:
+        self._leave_if_told()
+        app = self._session.app
+        if presses.pending and app.future is not None and not app.future.done():
+            presses.pending = False
+            app.exit(exception=_Noted)
 
     def _leave_if_told(self) -> None:
         app = self._session.app

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-import safetensors
+from header_files import file_bytes, library_takes, tensor, we_take
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
@@ -19,16 +19,6 @@ from llmcli.checkpoint.headers import (
 )
 from llmcli.errors import InvalidModelError
 
-
-def file_bytes(header: object, n_data: int = 0) -> bytes:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + bytes(n_data)
-
-
-def tensor(dtype: str, shape: list, start: int, stop: int) -> dict:
-    return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
-
-
 GOOD = {
     "__metadata__": {"format": "pt"},
     "a": tensor("F32", [2, 3], 0, 24),
@@ -37,25 +27,6 @@ GOOD = {
     "scalar": tensor("I64", [], 32, 40),
 }
 GOOD_FILE = file_bytes(GOOD, 40)
-
-
-def library_takes(data: bytes) -> dict[str, tuple[str, tuple[int, ...], int]] | None:
-    """Name -> dtype, shape, bytes as the safetensors library reads them; None if it refuses."""
-    try:
-        tensors = safetensors.deserialize(data)
-    except safetensors.SafetensorError:
-        return None
-    return {
-        name: (entry["dtype"], tuple(entry["shape"]), len(entry["data"])) for name, entry in tensors
-    }
-
-
-def we_take(data: bytes) -> dict[str, tuple[str, tuple[int, ...], int]] | None:
-    try:
-        header = parse_header(data, len(data), Path("x.safetensors"))
-    except InvalidModelError:
-        return None
-    return {name: (each.dtype, each.shape, each.nbytes) for name, each in header.tensors.items()}
 
 
 def test_a_file_of_the_library_is_read_as_the_library_reads_it(tmp_path):

@@ -7,28 +7,19 @@ import random
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors
+from header_files import Taken, file_bytes, library_takes, tensor, we_take
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from llmcli.checkpoint import headers
 from llmcli.checkpoint.header_json import Fault
-from llmcli.checkpoint.headers import BITS, Header, parse_header, read_header
+from llmcli.checkpoint.headers import BITS, Header, read_header
 from llmcli.errors import InvalidModelError
 
-Taken = dict[str, tuple[str, tuple[int, ...], int]]
 N_MUTATED = 20_000
-
-
-def file_bytes(text: bytes, n_data: int = 0) -> bytes:
-    return struct.pack("<Q", len(text)) + text + bytes(n_data)
-
-
-def tensor(dtype: str, shape: list[Any], start: int, stop: int) -> dict[str, Any]:
-    return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
 
 
 # With colons and minuses inside strings.
@@ -44,26 +35,6 @@ PIECES = [b"", b"0", b"-", b"1", b" ", b"\n", b"\x00", b'"', b",", b":", b"[", b
 PIECES += [b"null", b"true", b"1.5", b"e1", b"-0", b"NaN", b"\\u0000", b"\\ud83d", b"\\", b"\xc3"]
 PIECES += [b"18446744073709551616", b'"a":1,', b'"dtype":"U8",', b'"shape":[1],', b"\xef\xbb\xbf"]
 NUMBERS = [0, 1, 2, 3, 4, 6, 8, 24, 32, 40, 2**31, 2**32, 2**63, 2**64 - 1, 2**64, -1, True, 0.5]
-
-
-def library_takes(data: bytes) -> Taken | None:
-    try:
-        tensors = safetensors.deserialize(data)
-    except safetensors.SafetensorError:
-        return None
-    return {
-        name: (entry["dtype"], tuple(entry["shape"]), len(entry["data"])) for name, entry in tensors
-    }
-
-
-def we_take(data: bytes) -> Taken | None:
-    try:
-        header = parse_header(data, len(data), Path("x.safetensors"))
-    except InvalidModelError as error:
-        assert "\n" not in str(error)
-        assert len(str(error)) < 400
-        return None
-    return {name: (each.dtype, each.shape, each.nbytes) for name, each in header.tensors.items()}
 
 
 def compare(data: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 from datetime import datetime
 
 import pytest
@@ -109,4 +110,18 @@ def test_an_interrupt_leaves_no_stale_answer(start, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         process.render({"a": 1}, NOW)
     stdout.close()
+    assert process.render({"a": 2}, NOW) == {"text": "2"}
+
+
+def test_an_interrupt_of_its_start_leaves_no_process_without_its_template(start, monkeypatch):
+    process = start("{{ a }}")
+    process.close()
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as while_it_starts:
+        while_it_starts.setattr(threading.Timer, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            process.render({"a": 1}, NOW)
     assert process.render({"a": 2}, NOW) == {"text": "2"}

@@ -1,5 +1,7 @@
 """`llmcli chat` at a pseudo-terminal: keys, Ctrl+C in an answer, history, the terminal restored."""
 
+import signal
+
 import pytest
 from terminal import CTRL_C, ENTER, NEW_LINE, PASTE, PASTE_END, PROMPT, Terminal
 from tiny_models import write_tiny_llama
@@ -69,6 +71,11 @@ def test_keys_at_the_prompt(terminal, tmp_path):
     chat.press("not to be sent")
     chat.wait_for("not to be sent")
     chat.press(CTRL_C)  # clears the line
+    chat.wait_for(PROMPT)
+    chat.enter("/stats", "there is no answer yet")
+    chat.press("nor this")
+    chat.wait_for("nor this")
+    chat.process.send_signal(signal.SIGINT)  # so does the signal that it stands for elsewhere
     chat.wait_for(PROMPT)
     chat.enter("/stats", "there is no answer yet")
 
