@@ -16,6 +16,7 @@ LEVELS = {
     "baseline": (16, []),
     "avx2": (32, ["-march=x86-64-v3"]),
     "avx512": (64, ["-march=x86-64-v4"]),
+    "avx512_bf16": (64, ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"]),
 }
 FLAGS = ["-std=gnu11", "-O3", "-Wall", "-Wextra", "-ffp-contract=fast"]
 

@@ -1,18 +1,20 @@
-"""Headers + shards -> a filled Decoder; weights are mapped from disk and copied only to be fused.
+"""Headers + shards -> a filled Decoder: files are mapped, and copied tensor by tensor.
 
 It knows nothing of how the decoder computes.
 """
 
 import mmap
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, by_target
+from llmcli.checkpoint.memory import WeightMemory
 from llmcli.checkpoint.quantization import Kind
 from llmcli.checkpoint.quantized import Unpacked, build_linear, unpack
 from llmcli.core.config import ModelConfig
@@ -30,6 +32,10 @@ DTYPES: Mapping[str, torch.dtype] = {
     "I32": torch.int32,
     "U8": torch.uint8,
 }
+
+
+class New(Protocol):
+    def __call__(self, shape: tuple[int, ...], *, dtype: torch.dtype) -> Tensor: ...
 
 
 class MappedFiles:
@@ -91,9 +97,9 @@ def load_decoder(
 ) -> Decoder:
     """A Decoder filled from the folder's weight files, ready to run.
 
-    Tensors that need no fusing, no conversion and no move stay mapped: loading them costs
-    nothing until they are read. Modules with parts that are packed, or to be rounded, are replaced
-    by quantized ones, one after the other: no two are held plain at a time.
+    Each tensor is copied once, fused and converted on the way, and its pages of the file given
+    back. Modules with parts that are packed, or to be rounded, are replaced by quantized ones, one
+    after the other: no two are held plain at a time.
     `headers` and `expected` must have passed `check_tensors`. `progress` is told the bytes of the
     file done with each step.
     """
@@ -103,7 +109,9 @@ def load_decoder(
     packed: dict[str, list[Expected]] = {
         _module(tensor): [] for tensor in expected if tensor.packing is not None
     }
-    files = MappedFiles(folder)
+    files, memory = MappedFiles(folder), WeightMemory()
+
+    new = memory.empty if device.type == "cpu" else partial(torch.empty, device=device)
     for target, parts in by_target(expected).items():
         matrices = packed.get(_module(parts[0]))
         if matrices is not None and not target.endswith(".bias"):
@@ -111,7 +119,7 @@ def load_decoder(
             continue
         # Norms stay in fp32 whatever the rest is in: they are small, and sensitive.
         wanted = torch.float32 if parts[0].component == "norms" else dtype
-        state[target] = _fill(files, headers, parts, wanted, device)
+        state[target] = _fill(files, headers, parts, wanted, new)
         if progress is not None:
             progress(sum(headers[part.name].nbytes for part in parts))
     for module, matrices in packed.items():
@@ -126,7 +134,10 @@ def load_decoder(
         if module == "embed" and isinstance(linear, QuantizedLinear):
             quantized = QuantizedEmbedding(linear, dtype)
         decoder.set_submodule(module, quantized)
-        state.update(quantized.state_dict(prefix=f"{module}."))
+        for name, tensor in quantized.state_dict(prefix=f"{module}.").items():
+            state[name] = memory.hold(tensor) if tensor.is_cpu else tensor
+        for stored in matrices:
+            files.release(headers[stored.name])
         if progress is not None:
             progress(sum(headers[tensor.name].nbytes for tensor in matrices))
     decoder.load_state_dict(state, strict=True, assign=True)
@@ -138,27 +149,19 @@ def _fill(
     headers: Mapping[str, TensorHeader],
     parts: Sequence[Expected],
     dtype: torch.dtype,
-    device: torch.device,
+    new: New,
 ) -> Tensor:
-    """One parameter of the core, from the tensors that make it up."""
+    """One parameter of the core, in `new` memory, from the tensors that make it up."""
     first = parts[0]
-    if len(parts) == 1 and not first.transposed:
-        mapped = files.tensor(headers[first.name])
-        tensor = mapped.to(device=device, dtype=dtype)
-        if first.plus_one:
-            tensor = tensor + 1
-        if tensor is not mapped:
-            files.release(headers[first.name])
-        return tensor
     rows = sum(row.rows for part in parts for row in part.parts)
     columns = first.shape[:1] if first.transposed else first.shape[1:]
-    filled = torch.empty((rows, *columns), dtype=dtype, device=device)
+    filled = new((rows, *columns), dtype=dtype)
     for part in parts:
         mapped = files.tensor(headers[part.name])
         mapped = mapped.T if part.transposed else mapped
         filled[part.row : part.row + mapped.shape[0]] = mapped
         files.release(headers[part.name])
-    return filled
+    return filled.add_(1) if first.plus_one else filled
 
 
 def _round(
@@ -171,10 +174,20 @@ def _round(
 ) -> QuantizedLinear:
     """A module's matrix, rounded from the numbers of the file, whatever is computed in."""
     stored = reduce(torch.promote_types, {files.dtype(headers[part.name]) for part in parts})
-    linear = quantize(_fill(files, headers, parts, stored, device), scheme, bias)
-    for part in parts:
-        files.release(headers[part.name])
-    return linear
+    return quantize(_plain(files, headers, parts, stored, device), scheme, bias)
+
+
+def _plain(
+    files: MappedFiles,
+    headers: Mapping[str, TensorHeader],
+    parts: Sequence[Expected],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """A matrix to be read once; where nothing is to be done to it, the file's own pages."""
+    if len(parts) == 1 and not parts[0].transposed:
+        return files.tensor(headers[parts[0].name]).to(device=device, dtype=dtype)
+    return _fill(files, headers, parts, dtype, partial(torch.empty, device=device))
 
 
 def _module(tensor: Expected) -> str:
@@ -196,13 +209,11 @@ def _unpack_parts(
     for _, stored in sorted(rows.items()):
         first = stored[0]
         if first.packing is None:
-            parts.append(_fill(files, headers, stored, dtype, torch.device("cpu")))
+            parts.append(_plain(files, headers, stored, dtype, torch.device("cpu")))
             continue
         values: dict[Kind, Tensor] = {
             tensor.kind: files.tensor(headers[tensor.name]) for tensor in stored if tensor.kind
         }
         name = first.name.rpartition(".")[0]
         parts.append(unpack(name, values, first.packing, dtype))
-        for tensor in stored:
-            files.release(headers[tensor.name])
     return parts

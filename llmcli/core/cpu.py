@@ -16,6 +16,12 @@ def native_dtypes() -> frozenset[str]:
     return frozenset(native)
 
 
+@cache
+def has_matrix_unit() -> bool:
+    """Whether it multiplies tiles of bf16 matrices by one instruction, as AMX does."""
+    return "amx_bf16" in _flags()
+
+
 def _flags() -> set[str]:
     """The CPU's features as Linux lists them; empty where that list is not to be had."""
     try:

@@ -16,7 +16,7 @@ from torch import Tensor
 from llmcli.core import kernels
 from llmcli.core.cache import KVCache
 from llmcli.core.config import Activation
-from llmcli.core.cpu import native_dtypes
+from llmcli.core.cpu import has_matrix_unit, native_dtypes
 from llmcli.core.kernels import native
 from llmcli.core.packing import row_blocks
 from llmcli.core.tiles import TILE, padded, padded_rows
@@ -36,6 +36,7 @@ _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
 }
+_WITH_BF16 = "avx512_bf16"  # the kernels that use the CPU's own products of bf16
 # Numbers of a head that the attention kernel has room for.
 _WIDEST_HEAD = 512
 
@@ -62,7 +63,7 @@ def linear(
             _KINDS[y.dtype],
         )
         return y
-    if _emulated(x):
+    if _working(x, dtype) != x.dtype:
         return _by_blocks(x, weight, bias, dtype)
     y = F.linear(x, weight, bias)
     return y if dtype is None else y.to(dtype)
@@ -124,9 +125,9 @@ def _describe(matrix: "QuantizedLinear") -> tuple[int, ...]:
 def _by_blocks(
     x: Tensor, matrix: "Tensor | QuantizedLinear", bias: Tensor | None, dtype: torch.dtype | None
 ) -> Tensor:
-    """x W^T + b for many rows where W is not in numbers that the device multiplies by itself: W is
-    turned into such a block at a time, which stays in the CPU's cache."""
-    working = torch.float32 if _emulated(x) else x.dtype
+    """x W^T + b for many rows where W is not in numbers to be multiplied: W is turned into such a
+    block at a time, which stays in the CPU's cache."""
+    working = _working(x, dtype)
     rows = x.reshape(-1, x.shape[-1]).to(working)
     n_out, n_in = (
         matrix.shape if isinstance(matrix, Tensor) else (matrix.out_features, rows.shape[1])
@@ -297,10 +298,19 @@ def _emulated(x: Tensor) -> bool:
     )
 
 
+def _working(x: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """What torch multiplies in: fp32 where the CPU only emulates x's numbers, and where they would
+    be too coarse for the result."""
+    coarse = x.is_cpu and dtype == torch.float32 and not torch.is_grad_enabled()
+    return torch.float32 if coarse or _emulated(x) else x.dtype
+
+
 def _native_rows(x: Tensor) -> int:
     """How many rows x has, where they are for the native kernels; else 0. Many rows are torch's
-    where the CPU has matrix instructions for their numbers, which the kernels do not use."""
+    where it has instructions for their numbers that the kernels do not use."""
     if not _runs_natively(x):
         return 0
     rows = x.numel() // x.shape[-1]
-    return rows if rows <= FEW or x.dtype == torch.float32 or _emulated(x) else 0
+    if rows <= FEW or x.dtype == torch.float32 or _emulated(x):
+        return rows
+    return rows if kernels.chosen() == _WITH_BF16 and not has_matrix_unit() else 0

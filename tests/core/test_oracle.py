@@ -20,7 +20,8 @@ from tiny_models import random_weights, write_json
 
 from llmcli.checkpoint.families import FAMILIES
 
-LARGEST_ERROR = 2e-6
+# Sums in fp32, added up in another order by each instruction set.
+LARGEST_ERROR = 4e-6
 
 
 @pytest.mark.parametrize("name", CONFIGS)

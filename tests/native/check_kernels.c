@@ -266,10 +266,11 @@ static void check_pool(void)
 
 int main(void)
 {
-    const Kernels *tables[] = {&kernels_baseline, &kernels_avx2, &kernels_avx512};
+    const Kernels *tables[] = {&kernels_baseline, &kernels_avx2, &kernels_avx512,
+                               &kernels_avx512_bf16};
     const long widths[] = {1, 7, 16, 31, 32, 33, 64, 130};
     check_pool();
-    for (int t = 0; t < 3; t++)
+    for (int t = 0; t < 4; t++)
         for (int kind = F32; kind <= BF16; kind++) {
             for (int i = 0; i < 8; i++) {
                 check_dense(tables[t], 1 + i % 3, widths[i], widths[7 - i], (Kind)kind);

@@ -16,9 +16,11 @@ def test_kernels_keep_to_their_arrays(tmp_path: Path) -> None:
     """Each width is compiled for any CPU, so that those of other machines run here too."""
     objects = []
     base = [str(COMPILER), "-std=gnu11", "-O1", "-g", "-pthread", *SANITIZERS, "-I", str(SOURCES)]
-    for name, width in (("baseline", 16), ("avx2", 32), ("avx512", 64)):
+    widths = {"baseline": 16, "avx2": 32, "avx512": 64, "avx512_bf16": 64}
+    for name, width in widths.items():
         objects.append(str(tmp_path / f"{name}.o"))
         macros = [f"-DNAME={name}", f"-DTABLE=kernels_{name}", f"-DVECTOR={width}"]
+        macros.append(f"-DMULTIPLIES_BF16={int(name.endswith('bf16'))}")
         quiet = ["-Wno-psabi", "-c", str(SOURCES / "kernels.c"), "-o", objects[-1]]
         subprocess.run([*base, *macros, *quiet], check=True)
     program = tmp_path / "check"

@@ -146,6 +146,6 @@ typedef struct {
     void (*merge)(const Attend *op, void *z, Kind kind);
 } Kernels;
 
-extern const Kernels kernels_baseline, kernels_avx2, kernels_avx512;
+extern const Kernels kernels_baseline, kernels_avx2, kernels_avx512, kernels_avx512_bf16;
 
 #endif

@@ -259,28 +259,35 @@ static PyObject *replay(PyObject *self, PyObject *const *given, Py_ssize_t n)
     return list;
 }
 
-static const Kernels *runnable(int index)
+/* The kernels by number, each level's CPUs being able to run those before; null where this one is not. */
+enum { N_LEVELS = 4 };
+
+static const Kernels *runnable(int level)
 {
-    if (index == 0)
-        return &kernels_baseline;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (index == 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("bmi2"))
-        return &kernels_avx2;
-    if (index == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512cd"))
-        return &kernels_avx512;
+    if (level >= 1 && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                        __builtin_cpu_supports("bmi2")))
+        return 0;
+    if (level >= 2 && !(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                        __builtin_cpu_supports("avx512cd")))
+        return 0;
+    if (level >= 3 && !(__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16")))
+        return 0;
+    const Kernels *const levels[N_LEVELS] = {&kernels_baseline, &kernels_avx2, &kernels_avx512,
+                                             &kernels_avx512_bf16};
+    return levels[level];
+#else
+    return level == 0 ? &kernels_baseline : 0;
 #endif
-    return 0;
 }
 
 static PyObject *available(PyObject *self, PyObject *nothing)
 {
     (void)self, (void)nothing;
     PyObject *names = PyList_New(0);
-    for (int i = 0; names && i < 3; i++)
+    for (int i = 0; names && i < N_LEVELS; i++)
         if (runnable(i)) {
             PyObject *name = PyUnicode_FromString(runnable(i)->name);
             if (!name || PyList_Append(names, name))
@@ -293,7 +300,7 @@ static PyObject *available(PyObject *self, PyObject *nothing)
 static PyObject *use(PyObject *self, PyObject *name)
 {
     (void)self;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < N_LEVELS; i++)
         if (runnable(i) && PyUnicode_CompareWithASCIIString(name, runnable(i)->name) == 0) {
             kernels = runnable(i);
             Py_RETURN_NONE;
@@ -328,7 +335,7 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", 0, -1,
 
 PyMODINIT_FUNC PyInit__native(void)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < N_LEVELS; i++)
         if (runnable(i))
             kernels = runnable(i);
     return PyModule_Create(&definition);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_BYTES = 32 << 10, ATTENTION_CHUNK = 128, QUERIES_PER_PIECE = 128, ALIGNMENT = 64 };
+enum { PIECE_BYTES = 512 << 10, ATTENTION_CHUNK = 128, QUERIES_PER_PIECE = 128, ALIGNMENT = 64 };
 
 const Kernels *kernels;
 
@@ -36,6 +36,15 @@ static long end_of(const Share *share, long chunk)
 {
     const long end = (chunk + 1) * share->size;
     return end < share->total ? end : share->total;
+}
+
+/* Few rows: long pieces, as memory is read fastest straight on, and as many for one thread as for
+   the other. */
+static Share shared(const void *op, long total, long each_bytes)
+{
+    const long threads = pool_size(), together = threads * PIECE_BYTES;
+    const long pieces = (total * each_bytes + together - 1) / together * threads;
+    return (Share){op, (total + pieces - 1) / pieces, total};
 }
 
 /* Many rows: a piece is a panel of outputs for some rows of x. */
@@ -113,9 +122,8 @@ static int run_dense(Dense op)
     pool_run(dense_prepare_piece, &op, pieces_of(op.n));
     if (op.n > FEW_ROWS)
         return run_product(dense_piece, &op, op.n, op.out, op.in);
-    const long row_bytes = op.in * (op.w_kind == F32 ? 4 : 2);
-    Share share = {&op, CHUNK_BYTES / row_bytes + 1, op.out};
-    pool_run(dense_chunk, &share, chunks_of(&share));
+    const Share share = shared(&op, op.out, op.in * (op.w_kind == F32 ? 4 : 2));
+    pool_run(dense_chunk, (void *)&share, chunks_of(&share));
     return 1;
 }
 
@@ -144,9 +152,8 @@ static int run_packed(Packed op)
     pool_run(packed_prepare_piece, &op, pieces_of(op.n));
     if (op.n > FEW_ROWS)
         return run_product(packed_piece, &op, op.n, op.out, columns / 2 + columns / GROUP);
-    const long tile_bytes = op.in * TILE * op.bits / 8;
-    Share share = {&op, CHUNK_BYTES / tile_bytes + 1, (op.out + TILE - 1) / TILE};
-    pool_run(packed_chunk, &share, chunks_of(&share));
+    const Share share = shared(&op, (op.out + TILE - 1) / TILE, op.in * TILE * op.bits / 8);
+    pool_run(packed_chunk, (void *)&share, chunks_of(&share));
     return 1;
 }
 

@@ -88,7 +88,7 @@ INLINE void packed_tile(const Packed *op, long tile, long row, int bits, float *
                 if (v * VECTOR % 64 == 0)
                     __builtin_prefetch(codes + AHEAD);
                 for (int p = 0; p < per_run; p++)
-                    total[v] += multiply_halves(word >> bits * p & mask, x[p]);
+                    total[v] = add_halves(total[v], word >> bits * p & mask, x[p]);
             }
         }
         for (int v = 0; v < VECTORS; v++) {

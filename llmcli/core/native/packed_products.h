@@ -53,7 +53,7 @@ INLINE void multiply_steps(const Packed *op, const uint32_t *words, const float 
             for (int r = 0; r < n; r++) {
                 const vu x = broadcast_pair(steps + r * groups * GROUP, pair);
                 for (int v = 0; v < PANEL_VECTORS; v++)
-                    total[r][v] += multiply_halves(w[v], x);
+                    total[r][v] = add_halves(total[r][v], w[v], x);
             }
         }
         for (int r = 0; r < n; r++)

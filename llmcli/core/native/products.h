@@ -3,13 +3,29 @@
 
 enum { PANEL_VECTORS = 2, PANEL = PANEL_VECTORS * LANES };
 
-/* Output rows first .. first + PANEL - 1 of a plain W in fp32, column by column: (in, PANEL). */
+/* Rows of x at a time: as many as leave their sums in registers. */
+enum { ROWS = VECTOR == 64 ? 12 : 6 };
+
+/* Output rows first .. first + PANEL - 1 of a plain W in fp32, column by column: (in, PANEL); or
+   pairs of columns as they are: (pairs, PANEL). */
 static void lay_plain(const Dense *op, long first, float *panel)
 {
     for (long j = 0; j < PANEL; j++)
         for (long k = 0; k < op->in; k++)
             panel[k * PANEL + j] =
                 first + j < op->out ? read(op->w, (first + j) * op->in + k, op->w_kind) : 0;
+}
+
+static void lay_pairs(const Dense *op, long first, uint32_t *panel)
+{
+    const uint16_t *w = (const uint16_t *)op->w + first * op->in;
+    for (long j = 0; j < PANEL; j++, w += op->in)
+        for (long k = 0; k < op->in; k += 2) {
+            uint32_t pair = 0;
+            if (first + j < op->out)
+                memcpy(&pair, w + k, k + 1 < op->in ? 4 : 2);
+            panel[k / 2 * PANEL + j] = pair;
+        }
 }
 
 /* Where a panel's products go. */
@@ -37,32 +53,65 @@ INLINE void finish(const Result *to, long row, const vf v[PANEL_VECTORS])
 
 INLINE void multiply_rows(const Dense *op, const float *panel, const Result *to, long row, int n)
 {
-    vf y[6][PANEL_VECTORS];
+    vf y[ROWS][PANEL_VECTORS];
+    UNROLL
     for (int r = 0; r < n; r++)
         for (int v = 0; v < PANEL_VECTORS; v++)
             y[r][v] = (vf){0};
     const float *x = op->wide + row * op->in;
-    for (long k = 0; k < op->in; k++, panel += PANEL) {
-        vf w[PANEL_VECTORS];
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            w[v] = load(panel + v * LANES);
+    for (long k = 0; k < op->in; k++, panel += PANEL)
+        UNROLL
         for (int r = 0; r < n; r++)
             for (int v = 0; v < PANEL_VECTORS; v++)
-                y[r][v] += splat(x[r * op->in + k]) * w[v];
-    }
+                y[r][v] += splat(x[r * op->in + k]) * load(panel + v * LANES);
     for (int r = 0; r < n; r++)
         finish(to, row + r, y[r]);
+}
+
+INLINE void multiply_pairs(const Dense *op, const uint32_t *panel, const Result *to, long row, int n)
+{
+    vf y[ROWS][PANEL_VECTORS];
+    UNROLL
+    for (int r = 0; r < n; r++)
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            y[r][v] = (vf){0};
+    const uint16_t *x = (const uint16_t *)op->x + row * op->in;
+    long k = 0;
+    for (; k + 2 <= op->in; k += 2, panel += PANEL)
+        UNROLL
+        for (int r = 0; r < n; r++) {
+            uint32_t pair;
+            memcpy(&pair, x + r * op->in + k, sizeof pair);
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                y[r][v] = add_pairs(y[r][v], load_bits(panel + v * LANES), splat_bits(pair));
+        }
+    for (int r = 0; k < op->in && r < n; r++)
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            y[r][v] = add_pairs(y[r][v], load_bits(panel + v * LANES), splat_bits(x[r * op->in + k]));
+    for (int r = 0; r < n; r++)
+        finish(to, row + r, y[r]);
+}
+
+INLINE void multiply_some(const Dense *op, const float *panel, const Result *to, long row, int n)
+{
+    if (by_pairs(op))
+        multiply_pairs(op, (const uint32_t *)panel, to, row, n);
+    else
+        multiply_rows(op, panel, to, row, n);
 }
 
 /* Panel number `panel` for rows first .. last - 1 of x. `room`: PANEL times the columns. */
 static void multiply(const Dense *op, long panel, long first, long last, float *room)
 {
     const Result to = {op->y, op->bias, op->y_kind, op->bias_kind, op->out, panel * PANEL};
-    lay_plain(op, panel * PANEL, room);
-    for (; first + 6 <= last; first += 6)
-        multiply_rows(op, room, &to, first, 6);
+    if (by_pairs(op))
+        lay_pairs(op, panel * PANEL, (uint32_t *)room);
+    else
+        lay_plain(op, panel * PANEL, room);
+    for (; first + ROWS <= last; first += ROWS)
+        multiply_some(op, room, &to, first, ROWS);
     for (; first + 2 <= last; first += 2)
-        multiply_rows(op, room, &to, first, 2);
+        multiply_some(op, room, &to, first, 2);
     for (; first < last; first++)
-        multiply_rows(op, room, &to, first, 1);
+        multiply_some(op, room, &to, first, 1);
 }

@@ -1,0 +1,42 @@
+"""Memory for weights, in huge pages where the system grants them.
+
+A decode step reads every weight once: with pages of 4 KiB it waits for thousands of address
+translations (https://docs.kernel.org/admin-guide/mm/transhuge.html). It knows nothing of models.
+"""
+
+import math
+import mmap
+
+import torch
+from torch import Tensor
+
+_BLOCK = 64 << 20
+_ALIGNMENT = 64
+_GRANTED = hasattr(mmap, "MADV_HUGEPAGE")
+
+
+class WeightMemory:
+    """Hands out CPU memory piece by piece; a block goes when the last tensor in it does."""
+
+    def __init__(self) -> None:
+        self._block: mmap.mmap | None = None
+        self._used = 0
+
+    def empty(self, shape: tuple[int, ...], *, dtype: torch.dtype) -> Tensor:
+        """A tensor of this shape, its values not set."""
+        count = math.prod(shape)
+        if not _GRANTED or count == 0:
+            return torch.empty(shape, dtype=dtype)
+        n_bytes = count * dtype.itemsize
+        if self._block is None or self._used + n_bytes > len(self._block):
+            size = max(n_bytes, _BLOCK)
+            self._block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            self._block.madvise(mmap.MADV_HUGEPAGE)
+            self._used = 0
+        tensor = torch.frombuffer(self._block, dtype=dtype, count=count, offset=self._used)
+        self._used += -(-n_bytes // _ALIGNMENT) * _ALIGNMENT
+        return tensor.view(shape)
+
+    def hold(self, tensor: Tensor) -> Tensor:
+        """The same numbers, in this memory."""
+        return self.empty(tuple(tensor.shape), dtype=tensor.dtype).copy_(tensor)
