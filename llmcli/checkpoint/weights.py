@@ -7,7 +7,6 @@ import mmap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +31,7 @@ DTYPES: Mapping[str, torch.dtype] = {
     "I32": torch.int32,
     "U8": torch.uint8,
 }
-
-
-class New(Protocol):
-    def __call__(self, shape: tuple[int, ...], *, dtype: torch.dtype) -> Tensor: ...
+New = Callable[..., Tensor]  # (shape, dtype=...) -> a tensor whose values are not set
 
 
 class MappedFiles:
@@ -126,16 +122,18 @@ def load_decoder(
         bias = state.pop(f"{module}.bias", None)
         scheme = matrices[0].rounding
         if scheme is not None:
-            linear: AnyLinear = _round(files, headers, matrices, scheme, bias, device)
+            linear: AnyLinear = _round(files, headers, matrices, scheme, bias, device, new)
         else:
             unpacked = _unpack_parts(files, headers, matrices, dtype)
             linear = build_linear(unpacked, bias, device)
+            if device.type == "cpu":
+                own = {name: memory.hold(part) for name, part in linear.state_dict().items()}
+                linear.load_state_dict(own, assign=True)
         quantized: nn.Module = linear
         if module == "embed" and isinstance(linear, QuantizedLinear):
             quantized = QuantizedEmbedding(linear, dtype)
         decoder.set_submodule(module, quantized)
-        for name, tensor in quantized.state_dict(prefix=f"{module}.").items():
-            state[name] = memory.hold(tensor) if tensor.is_cpu else tensor
+        state.update(quantized.state_dict(prefix=f"{module}."))
         for stored in matrices:
             files.release(headers[stored.name])
         if progress is not None:
@@ -171,10 +169,11 @@ def _round(
     scheme: PackScheme,
     bias: Tensor | None,
     device: torch.device,
+    new: New,
 ) -> QuantizedLinear:
     """A module's matrix, rounded from the numbers of the file, whatever is computed in."""
     stored = reduce(torch.promote_types, {files.dtype(headers[part.name]) for part in parts})
-    return quantize(_plain(files, headers, parts, stored, device), scheme, bias)
+    return quantize(_plain(files, headers, parts, stored, device), scheme, bias, new)
 
 
 def _plain(

@@ -3,6 +3,9 @@
 It knows nothing of models: which matrices are quantized, and when, is for who loads them.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,14 +21,21 @@ from llmcli.core.tiles import TILE, padded, padded_rows
 _SHRINKS = (1.0, 0.92, 0.84, 0.76)
 
 
-def quantize(weight: Tensor, scheme: PackScheme, bias: Tensor | None = None) -> QuantizedLinear:
+def quantize(
+    weight: Tensor,
+    scheme: PackScheme,
+    bias: Tensor | None = None,
+    new: Callable[..., Tensor] | None = None,
+) -> QuantizedLinear:
     """The linear map by `weight` (out, in), rounded. Rows do not look at each other: a part of
-    them becomes what it becomes within the whole."""
+    them becomes what it becomes within the whole. `new` makes the tensors that are held, as
+    `torch.empty` does, and without it that."""
+    new = new or partial(torch.empty, device=weight.device)
     rows, columns = weight.shape
     tiles, bits = padded_rows(rows) // TILE, scheme.bits
     runs, groups = padded(columns) * bits // 32, -(-columns // (scheme.group or columns))
-    codes = torch.empty((tiles, runs, TILE), dtype=torch.int32, device=weight.device)
-    scales = torch.empty((tiles, groups, TILE), dtype=torch.float16, device=weight.device)
+    codes = new((tiles, runs, TILE), dtype=torch.int32)
+    scales = new((tiles, groups, TILE), dtype=torch.float16)
     for part in row_blocks(rows, columns):
         block = slice(part.start // TILE, -(-part.stop // TILE))
         codes[block], scales[block] = _round_block(weight[part], scheme)
