@@ -3,21 +3,24 @@
 
 enum { BLOCK = 2 * LANES }; /* positions whose keys lie side by side: (blocks, width, BLOCK) */
 
-/* q (6 or less, width) times keys: scores of n_seen positions, up to a whole block. */
+/* q (n, width) times keys: scores of n_seen positions, up to a whole block. */
 INLINE void score_queries(const Crowd *op, const float *const *q, const float *keys, long n_seen,
                           float *scores, int n)
 {
     for (long p = 0; p < n_seen; p += BLOCK, keys += op->width * BLOCK) {
-        vf s[6][2];
+        vf s[MOST_QUERIES][2];
+        UNROLL
         for (int i = 0; i < n; i++)
             s[i][0] = s[i][1] = (vf){0};
         for (long d = 0; d < op->width; d++) {
             vf k0 = load(keys + d * BLOCK), k1 = load(keys + d * BLOCK + LANES);
+            UNROLL
             for (int i = 0; i < n; i++) {
                 s[i][0] += splat(q[i][d]) * k0;
                 s[i][1] += splat(q[i][d]) * k1;
             }
         }
+        UNROLL
         for (int i = 0; i < n; i++) {
             store(scores + i * CROWD_CHUNK + p, s[i][0]);
             store(scores + i * CROWD_CHUNK + p + LANES, s[i][1]);
@@ -25,24 +28,27 @@ INLINE void score_queries(const Crowd *op, const float *const *q, const float *k
     }
 }
 
-/* sums (6 or less, width) += weights (same, CHUNK) times n_seen values. */
+/* sums (n, width) += weights (n, CHUNK) times n_seen values. */
 INLINE void mix_queries(const Crowd *op, const float *weights, const float *values, long n_seen,
                         float *sums, int n)
 {
     const long width = op->width;
     long d = 0;
     for (; d + 2 * LANES <= width; d += 2 * LANES) {
-        vf z[6][2];
+        vf z[MOST_QUERIES][2];
+        UNROLL
         for (int i = 0; i < n; i++)
             for (int v = 0; v < 2; v++)
                 z[i][v] = load(sums + i * width + d + v * LANES);
         for (long p = 0; p < n_seen; p++) {
             vf v0 = load(values + p * width + d), v1 = load(values + p * width + d + LANES);
+            UNROLL
             for (int i = 0; i < n; i++) {
                 z[i][0] += splat(weights[i * CROWD_CHUNK + p]) * v0;
                 z[i][1] += splat(weights[i * CROWD_CHUNK + p]) * v1;
             }
         }
+        UNROLL
         for (int i = 0; i < n; i++)
             for (int v = 0; v < 2; v++)
                 store(sums + i * width + d + v * LANES, z[i][v]);
@@ -92,7 +98,8 @@ INLINE void weigh_query(const Crowd *op, float *scores, long n_seen, long first,
 static void attend_crowd(const Crowd *op, float *room)
 {
     const long width = op->width, group = op->group, n = op->n * group;
-    float *keys = room, *scores = keys + width * CROWD_CHUNK, *sums = scores + 6 * CROWD_CHUNK;
+    float *keys = room, *scores = keys + width * CROWD_CHUNK;
+    float *sums = scores + MOST_QUERIES * CROWD_CHUNK;
     float *states = sums + n * width;
     memset(sums, 0, (size_t)(n * width) * sizeof(float));
     for (long i = 0; i < n; i++)
@@ -100,38 +107,32 @@ static void attend_crowd(const Crowd *op, float *room)
     const long end = op->position + op->n, begin = op->window ? op->position + 1 - op->window : 0;
     for (long from = begin > 0 ? begin : 0; from < end; from += CROWD_CHUNK) {
         const long seen = end - from < CROWD_CHUNK ? end - from : CROWD_CHUNK;
-        for (long p = 0; p < (seen + BLOCK - 1) / BLOCK * BLOCK; p++)
-            for (long d = 0; d < width; d++)
-                keys[(p / BLOCK * width + d) * BLOCK + p % BLOCK] =
-                    p < seen ? op->keys[(from + p) * width + d] : 0;
-        for (long i = 0; i < n; i += 6) {
-            const float *q[6];
-            const long some = n - i < 6 ? n - i : 6;
+        for (long p = 0; p < seen; p += BLOCK)
+            turn(op->keys + (from + p) * width, F32, width * (long)sizeof(float), seen - p, width, BLOCK,
+                 keys + p * width);
+        for (long i = 0, some; i < n; i += some) {
+            const float *q[MOST_QUERIES];
+            some = n - i >= ROWS ? ROWS : 1;
             const long last_seen = op->position + (i + some - 1) / group + 1;
             if (last_seen <= from)
                 continue; /* none of these rows has come as far */
             const long mixed = last_seen - from < seen ? last_seen - from : seen;
-            for (long j = 0; j < 6; j++) {
-                const long query = j < some ? i + j : i;
-                q[j] = op->q + (query / group * op->heads + query % group) * width;
-            }
-            if (some == 6)
-                score_queries(op, q, keys, mixed, scores, 6);
+            for (long j = 0; j < some; j++)
+                q[j] = op->q + ((i + j) / group * op->heads + (i + j) % group) * width;
+            if (some == ROWS)
+                score_queries(op, q, keys, mixed, scores, ROWS);
             else
-                for (long j = 0; j < some; j++)
-                    score_queries(op, q + j, keys, mixed, scores + j * CROWD_CHUNK, 1);
+                score_queries(op, q, keys, mixed, scores, 1);
             for (long j = 0; j < some; j++) {
                 const long last = op->position + (i + j) / group + 1;
                 const long first = op->window && last > op->window ? last - op->window : 0;
                 weigh_query(op, scores + j * CROWD_CHUNK, mixed, first - from, last - from,
                             states + 2 * (i + j), sums + (i + j) * width);
             }
-            if (some == 6)
-                mix_queries(op, scores, op->values + from * width, mixed, sums + i * width, 6);
+            if (some == ROWS)
+                mix_queries(op, scores, op->values + from * width, mixed, sums + i * width, ROWS);
             else
-                for (long j = 0; j < some; j++)
-                    mix_queries(op, scores + j * CROWD_CHUNK, op->values + from * width, mixed,
-                                sums + (i + j) * width, 1);
+                mix_queries(op, scores, op->values + from * width, mixed, sums + i * width, 1);
         }
     }
     for (long i = 0; i < n; i++) {

@@ -113,12 +113,13 @@ typedef struct {
     float softcap;
 } Crowd;
 
-enum { CROWD_CHUNK = 128 };
+/* Positions, and queries, that attend_crowd takes at a time. */
+enum { CROWD_CHUNK = 128, MOST_QUERIES = 12 };
 
 /* Numbers of memory that attend_crowd works in. */
 static inline long crowd_room(long n_queries, long width)
 {
-    return width * CROWD_CHUNK + 6 * CROWD_CHUNK + n_queries * (width + 2);
+    return width * CROWD_CHUNK + MOST_QUERIES * CROWD_CHUNK + n_queries * (width + 2);
 }
 
 typedef struct {

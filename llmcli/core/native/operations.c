@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE_BYTES = 512 << 10, ATTENTION_CHUNK = 128, QUERIES_PER_PIECE = 128, ALIGNMENT = 64 };
+enum { PIECE_BYTES = 512 << 10, ATTENTION_CHUNK = 128, QUERIES_PER_PIECE = 11 * MOST_QUERIES, ALIGNMENT = 64 };
 
 const Kernels *kernels;
 
@@ -201,13 +201,14 @@ static void attend_chunk(void *context, long piece)
     kernels->attend(&p->one, piece / p->chunks, piece % p->chunks);
 }
 
-/* Many tokens: a piece is some of them and a KV head. */
+/* Many tokens: a piece is some of them and a KV head; the last tokens, which see most, come first. */
 static void attend_rows(void *context, long piece)
 {
     const Pass *p = context;
     const Attention *a = p->a;
     const long group = a->heads / a->kv_heads, kv_head = piece % a->kv_heads;
-    const long row = piece / a->kv_heads * p->rows, head = row * a->heads + kv_head * group;
+    const long row = ((a->n - 1) / p->rows - piece / a->kv_heads) * p->rows;
+    const long head = row * a->heads + kv_head * group;
     const Crowd crowd = {.n = row + p->rows < a->n ? p->rows : a->n - row, .group = group,
                          .heads = a->heads, .width = a->width, .position = p->position + row,
                          .window = a->window, .q = p->q + head * a->width,
@@ -235,7 +236,7 @@ static int run_attention(const Attention *a, Moment moment)
     Pass p = {.a = a, .held = held, .position = moment.position,
               .keys = held->keys, .values = held->values, .stride = held->capacity * width};
     const long group = a->heads / a->kv_heads;
-    p.rows = QUERIES_PER_PIECE / group + 1;
+    p.rows = (QUERIES_PER_PIECE + group - 1) / group;
     p.room = a->n == 1 ? width : crowd_room(p.rows * group, width);
     p.q = scratch(0, sizeof(float) * (size_t)(a->n * a->heads * width));
     p.rooms = scratch(1, sizeof(float) * (size_t)(p.room * pool_size()));

@@ -4,28 +4,70 @@
 enum { PANEL_VECTORS = 2, PANEL = PANEL_VECTORS * LANES };
 
 /* Rows of x at a time: as many as leave their sums in registers. */
-enum { ROWS = VECTOR == 64 ? 12 : 6 };
+enum { ROWS = VECTOR == 64 ? 12 : 6 }; /* MOST_QUERIES at most */
 
-/* Output rows first .. first + PANEL - 1 of a plain W in fp32, column by column: (in, PANEL); or
+INLINE vf4 load_four(const char *p, Kind kind)
+{
+    typedef uint16_t vh4 __attribute__((vector_size(8)));
+    typedef uint32_t vu4 __attribute__((vector_size(16)));
+    vf4 x;
+    if (kind == F32) {
+        memcpy(&x, p, sizeof x);
+        return x;
+    }
+    vh4 halves;
+    memcpy(&halves, p, sizeof halves);
+    return (vf4)(__builtin_convertvector(halves, vu4) << 16);
+}
+
+/* `rows` rows of x, `stride` bytes apart, to (columns, width) in fp32; where there are fewer than
+   `width`, zeros. width is a multiple of 4. */
+INLINE void turn(const void *x, Kind kind, long stride, long rows, long columns, long width, float *to)
+{
+    const char *from = x;
+    const long size = kind == F32 ? 4 : 2;
+    for (long k = 0; k < columns; k += 4)
+        for (long j = 0; j < width; j += 4) {
+            const char *p = from + j * stride + k * size;
+            float *at = to + k * width + j;
+            if (j + 4 > rows || k + 4 > columns) {
+                for (long i = k; i < k + 4 && i < columns; i++, p += size, at += width)
+                    for (long r = 0; r < 4; r++)
+                        at[r] = j + r < rows ? read(p + r * stride, 0, kind) : 0;
+                continue;
+            }
+            const vf4 a = load_four(p, kind), b = load_four(p + stride, kind);
+            const vf4 c = load_four(p + 2 * stride, kind), d = load_four(p + 3 * stride, kind);
+            const vf4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+            const vf4 cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+            const vf4 ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+            const vf4 cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+            const vf4 turned[4] = {
+                __builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
+                __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5), __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7)};
+            for (int i = 0; i < 4; i++)
+                memcpy(at + i * width, turned + i, sizeof turned[i]);
+        }
+}
+
+/* Output rows first .. first + PANEL - 1 of a plain W, column by column in fp32: (in, PANEL); or
    pairs of columns as they are: (pairs, PANEL). */
 static void lay_plain(const Dense *op, long first, float *panel)
 {
-    for (long j = 0; j < PANEL; j++)
-        for (long k = 0; k < op->in; k++)
-            panel[k * PANEL + j] =
-                first + j < op->out ? read(op->w, (first + j) * op->in + k, op->w_kind) : 0;
+    const long rows = op->out - first;
+    if (op->w_kind == F32)
+        turn((const float *)op->w + first * op->in, F32, op->in * 4, rows, op->in, PANEL, panel);
+    else
+        turn((const uint16_t *)op->w + first * op->in, BF16, op->in * 2, rows, op->in, PANEL, panel);
 }
 
 static void lay_pairs(const Dense *op, long first, uint32_t *panel)
 {
     const uint16_t *w = (const uint16_t *)op->w + first * op->in;
-    for (long j = 0; j < PANEL; j++, w += op->in)
-        for (long k = 0; k < op->in; k += 2) {
-            uint32_t pair = 0;
-            if (first + j < op->out)
-                memcpy(&pair, w + k, k + 1 < op->in ? 4 : 2);
-            panel[k / 2 * PANEL + j] = pair;
-        }
+    const long rows = op->out - first, pairs = op->in / 2;
+    turn(w, F32, op->in * 2, rows, pairs, PANEL, (float *)panel);
+    for (long j = 0; op->in % 2 && j < PANEL; j++)
+        panel[pairs * PANEL + j] = j < rows ? w[(j + 1) * op->in - 1] : 0;
 }
 
 /* Where a panel's products go. */
