@@ -37,7 +37,12 @@ class Grid:
 
     @property
     def fitted(self) -> FittedTable:
-        return FittedTable(self.tables, right=self.right, headings=self.headings)
+        return FittedTable(
+            self.tables,
+            right=self.right,
+            headings=self.headings,
+            all_in="a wider terminal, or -o csv,",
+        )
 
 
 @dataclass(frozen=True)

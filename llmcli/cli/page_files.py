@@ -123,9 +123,8 @@ def _lines(page: Page) -> Iterator[tuple[str, bool]]:
     for part in page.parts:
         yield "", False
         if isinstance(part, Grid):
-            for text, bold in part.fitted.lines(_COLUMNS):
-                for line in text.split("\n"):
-                    yield line, bold
+            for line, style in part.fitted.lines(None):
+                yield line, style == "bold"
         else:
             for line in part.lines:
                 yield from ((line, False) for line in _broken(line, part.drawing))

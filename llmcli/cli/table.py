@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 
 GAP = 2
+JSON = "a wider terminal, or --json,"  # what has every column of most commands
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -59,7 +60,8 @@ class FittedTable:
     Before a column goes, columns move closer; one without text takes no room. Where none fits,
     each name has a line to itself.
     `right` numbers the columns whose cells are aligned to the right. A row whose name is in
-    `headings` is bold: it heads the rows below it.
+    `headings` is bold: it heads the rows below it. `all_in` says what has every column: where some
+    are left out, a last line names them and it. Without it, they are left out silently.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class FittedTable:
         *,
         right: Sequence[int],
         headings: frozenset[str] = frozenset(),
+        all_in: str = "",
     ) -> None:
         self.tables, self.right, self.headings = tables, right, headings
+        self.all_in = all_in
 
-    def lines(self, width: int | None) -> Iterator[tuple[str, bool]]:
-        """Lines, and whether they are bold, in `width` columns. None: nothing is left out or
-        broken, as in a pipe, which has no width."""
+    def lines(self, width: int | None) -> Iterator[tuple[str, str]]:
+        """Lines, each with its style (bold, dim or none), in `width` columns. None: nothing is left
+        out or broken, as in a pipe, which has no width."""
         from rich.cells import cell_len
 
         rows, widths, gap = self._fitting(width)
@@ -88,7 +92,10 @@ class FittedTable:
             ]
             between = " " * gap
             line = between.join(cells) if fits else f"{row[0]}\n    {between.join(cells[1:])}"
-            yield line.rstrip(), place == 0 or row[0] in self.headings
+            yield line.rstrip(), "bold" if place == 0 or row[0] in self.headings else ""
+        left_out = [name for name in self.tables[0][0] if name and name not in rows[0]]
+        if left_out and self.all_in:
+            yield f"left out: {', '.join(left_out)} · {self.all_in} has all columns", "dim"
 
     def _fitting(self, width: int | None) -> tuple[Sequence[Row], list[int], int]:
         """The rows to show, their columns' widths, and what lies between two columns."""
@@ -104,8 +111,8 @@ class FittedTable:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text
 
-        for line, bold in self.lines(_width(options)):
-            yield Text(line, "bold" if bold else "")
+        for line, style in self.lines(_width(options)):
+            yield Text(line, style)
 
 
 def _room(widths: Sequence[int], gap: int) -> int:

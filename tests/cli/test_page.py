@@ -99,6 +99,14 @@ def test_svg_is_xml_that_fetches_nothing() -> None:
     assert "prefers-color-scheme: dark" in drawn
 
 
+def test_svg_is_as_wide_as_the_fullest_table() -> None:
+    rows = [("name", "what", "note"), ("n" * 60, "w" * 60, "the last")]
+    drawn = svg(Page(["a"], [Grid([rows, [row[:1] for row in rows]], ())], []))
+    assert "the last" in drawn and "left out" not in drawn
+    width = float(ElementTree.fromstring(drawn).attrib["width"])
+    assert width > (60 + 60 + 8) * 8
+
+
 def test_characters_that_xml_has_no_place_for_are_escaped_before() -> None:
     from llmcli.cli.table import cell
 

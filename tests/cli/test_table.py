@@ -46,6 +46,14 @@ def test_a_narrow_terminal_gets_fewer_columns():
     assert shown(table, 14) == ["name   count", "first  1,000", "二つ       7"]
 
 
+def test_columns_that_are_left_out_are_named_where_there_is_more_to_see():
+    narrow = [(*row[:1], "", "") for row in ROWS]
+    table = FittedTable([ROWS, narrow], right=(1,), all_in="a wall")
+    assert list(table.lines(14))[-1] == ("left out: count, note · a wall has all columns", "dim")
+    for width in (80, None):
+        assert [style for _, style in table.lines(width)] == ["bold", "", ""]
+
+
 def test_where_nothing_fits_names_have_a_line_to_themselves():
     table = FittedTable([[("name", "n"), ("a" * 12, "12")]], right=(1,))
     assert shown(table, 14) == ["name", "     n", "a" * 12, "    12"]
