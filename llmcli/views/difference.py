@@ -12,7 +12,7 @@ from llmcli.checkpoint.json_file import read_json_object
 from llmcli.checkpoint.remote import RemoteModel
 from llmcli.checkpoint.store import Source
 from llmcli.errors import InvalidModelError
-from llmcli.views.inspection import Inspection, inspect
+from llmcli.views.inspection import Inspection, ReadFrom, inspect
 from llmcli.views.inventory import StoredTensor
 
 Change = Literal["removed", "added", "changed"]
@@ -20,12 +20,13 @@ Change = Literal["removed", "added", "changed"]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two; `parameters` counts each once."""
+    """One of the two; `parameters` counts each once. `source` is where it was read from."""
 
     model: str
     tensors: int
     parameters: int
     bytes: int
+    source: ReadFrom
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def fold(differences: Iterable[TensorDifference]) -> tuple[FoldedDifference, ...
 
 def _side(report: Inspection) -> Side:
     totals = report.totals
-    return Side(report.model, totals.tensors, totals.parameters, totals.bytes)
+    return Side(report.model, totals.tensors, totals.parameters, totals.bytes, report.source)
 
 
 def _tensors(
