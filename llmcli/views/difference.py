@@ -86,7 +86,7 @@ class Difference:
 
 def compare(a: Source | RemoteModel, b: Source | RemoteModel) -> Difference:
     """Raises InvalidModelError where either cannot be inspected."""
-    before, after = inspect(a), inspect(b)
+    before, after = inspect(a, tree=False), inspect(b, tree=False)
     tensors = tuple(_tensors(before.tensors, after.tensors))
     configs = _config(a), _config(b)
     fields: tuple[FieldDifference, ...] = ()
