@@ -167,7 +167,7 @@ def inspect(
     - `llmcli inspect diff demo ./folder`
     - `llmcli inspect demo --json | python -m json.tool`
     """
-    from llmcli.checkpoint.remote import find_headers
+    from llmcli.checkpoint.store import find_headers
     from llmcli.cli.inspect_memory import parse_size
     from llmcli.cli.inspect_words import read_cost
     from llmcli.views import inspection

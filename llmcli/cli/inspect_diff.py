@@ -14,8 +14,7 @@ from llmcli.cli.table import Row, cell, size
 from llmcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from llmcli.checkpoint.remote import RemoteModel
-    from llmcli.checkpoint.store import Source
+    from llmcli.checkpoint.store import RemoteModel, Source
     from llmcli.views.difference import Difference, FieldDifference, FoldedDifference, Stored
 
 _HINT = "two models are compared so: llmcli inspect diff A B (a folder named diff is ./diff)"

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from llmcli.checkpoint.json_file import read_json_object
-from llmcli.checkpoint.remote import RemoteModel
-from llmcli.checkpoint.store import Source
+from llmcli.checkpoint.store import RemoteModel, Source
 from llmcli.errors import InvalidModelError
 from llmcli.views.inspection import Inspection, ReadFrom, inspect
 from llmcli.views.inventory import StoredTensor
