@@ -329,10 +329,10 @@ def _show(report: object, page: "Page", form: Form, output: Output) -> None:
     from llmcli.cli import page as pages
 
     if form == "md":
-        output.line(pages.markdown(page))
+        output.lines(pages.markdown(page))
     elif form == "csv":
-        output.line(pages.comma_separated(page))
+        output.lines(pages.comma_separated(page))
     elif form == "table" and not output.styled:
-        output.line(pages.plain(page))
+        output.lines(pages.plain(page))
     else:
         output.emit(report, lambda _: pages.text(page))
