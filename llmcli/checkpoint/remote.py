@@ -8,18 +8,15 @@ only where a header is longer than that does a shard take a second one.
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TypeVar
 
-from llmcli.checkpoint import hub_cache
 from llmcli.checkpoint.headers import (
     INDEX,
     MAX_INDEX_BYTES,
     WEIGHTS,
     Header,
-    TensorHeader,
     header_stop,
     join_shards,
     parse_header,
@@ -29,7 +26,7 @@ from llmcli.checkpoint.hub import Listing, RemoteFile, list_files, listed_shards
 from llmcli.checkpoint.hub_errors import explained
 from llmcli.checkpoint.hub_http import STALL_SECONDS, Traffic, file_url, read_range
 from llmcli.checkpoint.json_file import MIB, parse_json_object
-from llmcli.checkpoint.store import Source, find
+from llmcli.checkpoint.store import RemoteModel
 from llmcli.errors import InvalidModelError
 
 T = TypeVar("T")
@@ -38,40 +35,6 @@ FIRST_BYTES = 100_000  # which holds the header of nearly every shard that is pu
 AT_ONCE = 8
 MAX_TOTAL_BYTES = 512 * MIB  # of all headers: some million tensors
 MAX_CONFIG_BYTES = 16 * MIB
-
-
-@dataclass(frozen=True)
-class RemoteModel:
-    """What the files of a model on the hub declare. `folder` only names it in messages; `config` is
-    its parsed config.json."""
-
-    kind: ClassVar[str] = "hub"
-
-    name: str
-    folder: Path
-    commit: str
-    config: dict[str, Any]
-    headers: dict[str, TensorHeader]
-    requests: int
-    bytes_read: int
-
-
-def find_headers(
-    name: str | None,
-    *,
-    revision: str | None = None,
-    offline: bool = False,
-    notice: Callable[[str], None] | None = None,
-) -> Source | RemoteModel:
-    """The one MODEL argument, as `store.resolve` reads it; of a model that is neither on this disk
-    nor in the hub's cache, the headers alone are read. Raises as `store.resolve`."""
-    return find(
-        name, read_remote, revision=revision, offline=offline, needed=_lacking, notice=notice
-    )
-
-
-def _lacking(folder: Path) -> list[str]:
-    return [name for name in hub_cache.lacking(folder) if name != "tokenizer.json"]
 
 
 def read_remote(repo: str, revision: str, within: float) -> RemoteModel:

@@ -1,4 +1,5 @@
-"""The one MODEL argument of every command -> a folder on this disk.
+"""The one MODEL argument of every command -> a folder on this disk, or the headers of a model on
+the hub.
 
 It knows nothing of what is in the folder. A model that is whole in the hub's cache is used as it
 is, without asking the network: it starts at once, and the same command gives the same model until
@@ -11,12 +12,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from llmcli.checkpoint import hub_cache
 from llmcli.errors import InvalidModelError, ModelNotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from llmcli.checkpoint.headers import TensorHeader
     from llmcli.checkpoint.hub import Progress
 
 DEMO = "demo"
@@ -42,6 +44,22 @@ class Source:
     commit: str | None
 
 
+@dataclass(frozen=True)
+class RemoteModel:
+    """What the files of a model on the hub declare. `folder` only names it in messages; `config` is
+    its parsed config.json."""
+
+    kind: ClassVar[str] = "hub"
+
+    name: str
+    folder: Path
+    commit: str
+    config: dict[str, Any]
+    headers: "dict[str, TensorHeader]"
+    requests: int
+    bytes_read: int
+
+
 def resolve(
     name: str | None,
     *,
@@ -64,6 +82,27 @@ def resolve(
         return Source("hub", repo, done.folder, done.commit)
 
     return find(name, fetch, revision=revision, offline=offline, notice=notice)
+
+
+def find_headers(
+    name: str | None,
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+    notice: Callable[[str], None] | None = None,
+) -> Source | RemoteModel:
+    """The one MODEL argument as `resolve` reads it; of a model that is neither on this disk nor in
+    the hub's cache, the headers alone are read. Raises as `resolve`."""
+
+    def fetch(repo: str, revision: str, within: float) -> RemoteModel:
+        from llmcli.checkpoint.remote import read_remote
+
+        return read_remote(repo, revision, within)
+
+    def lacking(folder: Path) -> list[str]:
+        return [name for name in hub_cache.lacking(folder) if name != "tokenizer.json"]
+
+    return find(name, fetch, revision=revision, offline=offline, needed=lacking, notice=notice)
 
 
 def find(

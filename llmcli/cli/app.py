@@ -43,7 +43,7 @@ class Root(TyperGroup):
 
 
 def build(arguments: list[str]) -> typer.Typer:
-    """The app, with the one command that `arguments` begin with, or, where they begin with none,
+    """The app, with the one command that `arguments` begin with, with none for the version, else
     with all of them: for the help, for shells that complete a line, and for mistakes."""
     app = typer.Typer(
         name="llmcli",
@@ -56,8 +56,8 @@ def build(arguments: list[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(root)
-    alone = bool(arguments) and arguments[0] in COMMANDS
-    for name in arguments[:1] if alone else COMMANDS:
+    needed = [name for name in COMMANDS if name in arguments[:1]]
+    for name in needed if needed or arguments[:1] == ["--version"] else COMMANDS:
         import_module(f"llmcli.cli.{name}").register(app)
     return app
 

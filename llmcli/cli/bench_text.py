@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from llmcli.cli.output import safe
-from llmcli.cli.table import FittedTable, Joined, Row, cell
+from llmcli.cli.table import JSON, FittedTable, Joined, Row, cell
 from llmcli.reports import to_json, to_plain
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ def table(report: "Report") -> "RenderableType":
     narrower = [[row[:width] for row in rows] for width in (7, 6, 5, 3)]
     notes = [Text(line) for line in conclusions(report)]
     return Group(
-        FittedTable(narrower, right=NUMBERS), Text(), *notes, Text(), Joined(_facts(report))
+        FittedTable(narrower, right=NUMBERS, all_in=JSON),
+        Text(),
+        *notes,
+        Text(),
+        Joined(_facts(report)),
     )
 
 

@@ -16,7 +16,7 @@ import typer
 
 from llmcli.cli.options import COMMAND, Debug, Json, Offline, Quiet, Revision
 from llmcli.cli.output import Output
-from llmcli.cli.table import cell, size
+from llmcli.cli.table import cell
 from llmcli.errors import InvalidModelError, UsageError
 
 if TYPE_CHECKING:
@@ -167,8 +167,9 @@ def inspect(
     - `llmcli inspect diff demo ./folder`
     - `llmcli inspect demo --json | python -m json.tool`
     """
-    from llmcli.checkpoint.remote import find_headers
+    from llmcli.checkpoint.store import find_headers
     from llmcli.cli.inspect_memory import parse_size
+    from llmcli.cli.inspect_words import read_cost
     from llmcli.views import inspection
 
     wants_memory = memory or fit is not None
@@ -201,7 +202,7 @@ def inspect(
     source = find_headers(model, revision=revision, offline=offline, notice=output.notice)
     report = inspection.inspect(source, tree=look == "tree" or form == "json")
     if report.source.requests:
-        output.notice(_cost(report))
+        output.notice(read_cost(report.model, report.source, report.totals.bytes))
     for warning in report.warnings:
         output.notice(f"warning: {cell(warning)}")
     report = _select(report, layer, filter)
@@ -266,18 +267,6 @@ def _form(form: Form | None, json: bool) -> Form:
     return "json" if json else form or "table"
 
 
-def _cost(report: "Inspection") -> str:
-    """What reading the headers over the network took."""
-    from llmcli.cli.inspect_words import counted
-
-    source = report.source
-    return (
-        f"{cell(report.model)} at {(source.commit or '')[:12]}: read headers alone, in "
-        f"{counted(source.requests, 'request')}, {size(source.bytes_read)}; the tensors stay "
-        f"there, {size(report.totals.bytes)}"
-    )
-
-
 def _select(report: "Inspection", layer: int | None, pattern: str | None) -> "Inspection":
     """The report with only the tensors asked for; counts stay those of the whole model."""
     from llmcli.views.folding import fold
@@ -340,10 +329,10 @@ def _show(report: object, page: "Page", form: Form, output: Output) -> None:
     from llmcli.cli import page as pages
 
     if form == "md":
-        output.line(pages.markdown(page))
+        output.lines(pages.markdown(page))
     elif form == "csv":
-        output.line(pages.comma_separated(page))
+        output.lines(pages.comma_separated(page))
     elif form == "table" and not output.styled:
-        output.line(pages.plain(page))
+        output.lines(pages.plain(page))
     else:
         output.emit(report, lambda _: pages.text(page))

@@ -7,15 +7,14 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llmcli.cli.inspect_words import counted, shape, span
+from llmcli.cli.inspect_words import at_commit, counted, read_cost, shape, span
 from llmcli.cli.output import Output
 from llmcli.cli.page import Grid, Notes, Page, Record
 from llmcli.cli.table import Row, cell, size
 from llmcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from llmcli.checkpoint.remote import RemoteModel
-    from llmcli.checkpoint.store import Source
+    from llmcli.checkpoint.store import RemoteModel, Source
     from llmcli.views.difference import Difference, FieldDifference, FoldedDifference, Stored
 
 _HINT = "two models are compared so: llmcli inspect diff A B (a folder named diff is ./diff)"
@@ -41,6 +40,9 @@ def compared(found: "Sequence[Source | RemoteModel]", output: Output) -> "Differ
 
     a, b = found
     told = difference.compare(a, b)
+    for side in (told.a, told.b):
+        if side.source.requests:
+            output.notice(read_cost(side.model, side.source, side.bytes))
     if not told.config_compared:
         output.notice("config.json is not compared: a side has none that can be read")
     return told
@@ -51,7 +53,8 @@ def differences(told: "Difference") -> Page:
     from llmcli.views.difference import fold
 
     count = counted(len(told.tensors), "tensor")
-    facts = [f"A: {cell(told.a.model)}", f"B: {cell(told.b.model)}"]
+    facts = [f"A: {at_commit(told.a.model, told.a.source)}"]
+    facts.append(f"B: {at_commit(told.b.model, told.b.source)}")
     facts += ["equal"] if told.equal else [f"{count}, {counted(len(told.config), 'field')} differ"]
     parts: list[Grid | Notes] = [Grid([_totals(told)], (1, 2, 3))]
     if told.tensors:

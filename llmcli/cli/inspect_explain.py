@@ -90,14 +90,16 @@ def _memory(report: "Inspection") -> Iterator[str]:
     yield from _fit(told)
     if told.activations is not None:
         estimate = told.activations
-        yield "activations, an estimate: a block at its widest, and one row of logits"
+        yield "activations, an estimate: what torch holds of a block at its widest, and logits"
         for name, width, n_bytes in (
             ("fp32", 4, estimate.fp32_bytes),
             ("bf16", 2, estimate.bf16_bytes),
         ):
             formula = estimate.formula.replace("bytes", str(width))
             yield f"  {name}: {formula} = {n_bytes:,} B = {size(n_bytes)}"
-        yield "  scores are not in it: attention is computed in pieces"
+        yield "  native kernels hold up to a third less"
+        yield "  not in it: masks, which windows and all later positions need, and scores, since"
+        yield "  attention is computed in pieces (but by torch where scores are capped)"
 
 
 def _parts(parts: "Sequence[HeldPart]", total: int) -> Iterator[str]:

@@ -120,8 +120,8 @@ def _cache_notes(report: "Inspection") -> Iterator[str]:
     if activations is not None:
         yield (
             f"Activations, an estimate: {size(activations.fp32_bytes)} in fp32, "
-            f"{size(activations.bf16_bytes)} in bf16, while {activations.positions:,} positions "
-            f"of a prompt are computed: {activations.formula}."
+            f"{size(activations.bf16_bytes)} in bf16, while the first {activations.positions:,} "
+            f"positions of a prompt are computed: {activations.formula}."
         )
 
 

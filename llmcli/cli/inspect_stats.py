@@ -16,8 +16,7 @@ from llmcli.cli.table import Row, cell, size
 from llmcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from llmcli.checkpoint.remote import RemoteModel
-    from llmcli.checkpoint.store import Source
+    from llmcli.checkpoint.store import RemoteModel, Source
     from llmcli.views.inspection import Inspection
     from llmcli.views.statistics import MeasuredInspection, TensorStats
 

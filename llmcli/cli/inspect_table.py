@@ -3,13 +3,13 @@
 It knows what a row holds; what is shown comes from `views.inventory` and `views.subtotals`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from llmcli.cli.inspect_words import concept, counted, headline, kv_cache_line, shape, share, span
 from llmcli.cli.page import Grid, Notes, Page, Record, bar
-from llmcli.cli.table import Row, cell, size
+from llmcli.cli.table import Lazy, Row, cell, size
 
 if TYPE_CHECKING:
     from llmcli.views.folding import Group, GroupRow
@@ -27,17 +27,9 @@ VIEW = "view"
 
 def inventory(report: "Inspection", *, full: bool) -> Page:
     """Every tensor by its name: equal layers folded, or, in `full`, each on its own."""
-    tied: list[Row] = [
-        (cell(tensor.name), "reuses W_E", "", tensor.concept, "0", "0 B", "")
-        for tensor in report.reused
-    ]
+    headings: set[str] = set()
     shown = [_every_tensor, _below_layers] if full else [_folded]
-    tables: list[list[Row]] = []
-    headings: frozenset[str] = frozenset()
-    for rows_of in shown:
-        rows, heads = rows_of(report)
-        headings |= heads
-        tables += _narrower(report, [COLUMNS, *rows, *tied])
+    tables = Lazy(lambda: (table for rows in shown for table in _tables(report, rows, headings)))
     grid = Grid(tables, NUMBERS, headings)
     return Page(headline(report), [grid, Notes(list(_notes(report)))], _records(report))
 
@@ -70,44 +62,51 @@ def sums(report: "Inspection", totals: "Subtotals") -> Page:
     return Page(headline(report), [grid, Notes(list(_totals(report)))], data)
 
 
-def _narrower(report: "Inspection", rows: list[Row]) -> Iterator[list[Row]]:
+# The rows of a report; a set takes the names of those that head others, each before it comes.
+_Rows = Callable[["Inspection", set[str]], Iterator[Row]]
+
+
+def _tables(report: "Inspection", rows_of: _Rows, headings: set[str]) -> Iterator[Iterable[Row]]:
     """The table with all columns; without files; without the dtype, where it is the headline's for
     all; without bytes."""
+
+    def rows() -> Iterator[Row]:
+        yield COLUMNS
+        yield from rows_of(report, headings)
+        for tensor in report.reused:
+            yield (cell(tensor.name), "reuses W_E", "", tensor.concept, "0", "0 B", "")
+
     if len(_file_numbers(report)) > 1:
-        yield rows
-    yield [row[:6] for row in rows]
+        yield Lazy(rows)
+    yield Lazy(lambda: (row[:6] for row in rows()))
     if len({tensor.dtype for tensor in report.tensors}) == 1:
-        yield [(row[0], row[1], "", row[3], row[4], row[5]) for row in rows]
-    yield [row[:5] for row in rows]
+        yield Lazy(lambda: ((row[0], row[1], "", row[3], row[4], row[5]) for row in rows()))
+    yield Lazy(lambda: (row[:5] for row in rows()))
 
 
-def _folded(report: "Inspection") -> tuple[list[Row], frozenset[str]]:
-    return _group_rows(report, report.groups)
+def _folded(report: "Inspection", headings: set[str]) -> Iterator[Row]:
+    return _group_rows(report, report.groups, headings)
 
 
-def _every_tensor(report: "Inspection") -> tuple[list[Row], frozenset[str]]:
+def _every_tensor(report: "Inspection", headings: set[str]) -> Iterator[Row]:
     numbers = _file_numbers(report)
-    rows: list[Row] = []
     for tensor in report.tensors:
-        rows.append(_row(report, cell(tensor.name), tensor, numbers[tensor.file]))
-        rows += _view_rows(tensor, "  ")
-    return rows, frozenset()
+        yield _row(report, cell(tensor.name), tensor, numbers[tensor.file])
+        yield from _view_rows(tensor, "  ")
 
 
-def _below_layers(report: "Inspection") -> tuple[list[Row], frozenset[str]]:
+def _below_layers(report: "Inspection", headings: set[str]) -> Iterator[Row]:
     """The same, each name below its layer's, for a terminal that is too narrow for whole names."""
     from llmcli.views.folding import fold
 
     layers = groupby(report.tensors, key=lambda tensor: tensor.layer)
-    return _group_rows(report, [group for _, members in layers for group in fold(members)])
+    return _group_rows(report, (g for _, members in layers for g in fold(members)), headings)
 
 
 def _group_rows(
-    report: "Inspection", groups: "Sequence[Group]"
-) -> tuple[list[Row], frozenset[str]]:
+    report: "Inspection", groups: "Iterable[Group]", headings: set[str]
+) -> Iterator[Row]:
     numbers = _file_numbers(report)
-    rows: list[Row] = []
-    headings = set()
     for group in groups:
         if group.name is not None:
             name, each = cell(group.name), ""
@@ -115,13 +114,12 @@ def _group_rows(
                 name, each = f"{name} (×{group.count})", "each layer"
             headings.add(name)
             count, n_bytes = group.parameters // group.count, group.bytes // group.count
-            rows.append((name, "", "", each, f"{count:,}", size(n_bytes), ""))
+            yield (name, "", "", each, f"{count:,}", size(n_bytes), "")
         for row in group.tensors:
             mark = "" if group.name is None else f"{DIFFERS} " if row.differs else "  "
             files = span([int(numbers[file]) for file in row.files])
-            rows.append(_row(report, mark + cell(row.name), row, files))
-            rows += _view_rows(row, "  " if group.name is None else "    ")
-    return rows, frozenset(headings)
+            yield _row(report, mark + cell(row.name), row, files)
+            yield from _view_rows(row, "  " if group.name is None else "    ")
 
 
 def _row(report: "Inspection", name: str, tensor: "StoredTensor | GroupRow", file: str) -> Row:

@@ -34,7 +34,9 @@ def tree(report: "Inspection") -> Page:
         )
     else:
         parts += [Grid([_drawing(report.forward)], (), drawing=True), Notes(list(_legend(report)))]
-    data: list[Record] = [("module", "kind", "arguments", "count", "parameters", "shapes")]
+    data: list[Record] = [
+        ("module", "kind", "arguments", "count", "parameters", "shapes", "concept")
+    ]
     data += _records(report.tree, "")
     return Page(headline(report), parts, data)
 
@@ -105,6 +107,7 @@ def _legend(report: "Inspection") -> Iterator[str]:
 def _records(node: "ModuleNode", path: str) -> Iterator[Record]:
     name = ".".join(filter(None, (path, node.name)))
     shapes = " ".join(f"{cell(t.name)}:{shape(t.shape)}" for t in node.tensors)
-    yield (cell(name), node.kind, node.arguments, node.count, node.parameters, shapes)
+    concept = _beside(node)[1]
+    yield (cell(name), node.kind, node.arguments, node.count, node.parameters, shapes, concept)
     for child in node.children:
         yield from _records(child, name)

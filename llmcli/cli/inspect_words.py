@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from llmcli.cli.table import cell, size
 
 if TYPE_CHECKING:
-    from llmcli.views.inspection import Inspection
+    from llmcli.views.inspection import Inspection, ReadFrom
+
+_COMMIT_SHOWN = 12
 
 
 def headline(report: "Inspection") -> list[str]:
@@ -31,6 +33,22 @@ def headline(report: "Inspection") -> list[str]:
         facts += [f"context {report.context:,}", f"vocabulary {report.vocab_size:,}"]
         facts.append("tied head" if report.tied else "untied head")
     return facts
+
+
+def read_cost(model: str, source: "ReadFrom", n_bytes: int) -> str:
+    """What it took to read the headers of a model over the network, of whose tensors `n_bytes` stay
+    there."""
+    return (
+        f"{at_commit(model, source)}: read headers alone, in "
+        f"{counted(source.requests, 'request')}, {size(source.bytes_read)}; the tensors stay "
+        f"there, {size(n_bytes)}"
+    )
+
+
+def at_commit(model: str, source: "ReadFrom") -> str:
+    """The model, and, where it is one on the hub, the commit that was read."""
+    commit = f" at {source.commit[:_COMMIT_SHOWN]}" if source.commit else ""
+    return f"{cell(model)}{commit}"
 
 
 def kv_cache_line(report: "Inspection") -> str | None:

@@ -10,7 +10,7 @@ import typer
 
 from llmcli.cli.options import COMMAND, Debug, Json, Quiet
 from llmcli.cli.output import Output
-from llmcli.cli.table import FittedTable, Row, cell, size
+from llmcli.cli.table import JSON, FittedTable, Row, cell, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -77,7 +77,7 @@ def _table(report: ModelsReport) -> "RenderableType":
         for model in report.models
         if model.problem is not None
     ]
-    return Group(FittedTable(tables, right=NUMBERS), *problems)
+    return Group(FittedTable(tables, right=NUMBERS, all_in=JSON), *problems)
 
 
 def _row(model: "CachedModel") -> Row:

@@ -7,7 +7,7 @@ import os
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -92,6 +92,13 @@ class Output:
     def line(self, text: str) -> None:
         """A line or more of data on stdout: safe on a terminal, else as it is."""
         self.text(text + "\n")
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Many lines, each written as it comes."""
+        interactive = self.interactive
+        for text in texts:
+            self.stdout.write(f"{safe(text) if interactive else text}\n")
+        self.stdout.flush()
 
     def text(self, text: str) -> None:
         """A piece of an answer on stdout, at once: safe on a terminal, else as it is."""

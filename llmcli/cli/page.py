@@ -5,13 +5,13 @@ the form itself would read.
 """
 
 import csv
-import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmcli.cli.table import FittedTable, Joined, Row
+from llmcli.cli.table import FittedTable, Joined, Row, fullest
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,14 +30,19 @@ class Grid:
     """A table: the first of `tables` that fits, as `FittedTable` has it. A `drawing` is lines with
     something beside them: it keeps its looks in every form."""
 
-    tables: Sequence[Sequence[Row]]
+    tables: Iterable[Iterable[Row]]
     right: Sequence[int]
-    headings: frozenset[str] = frozenset()
+    headings: AbstractSet[str] = frozenset()
     drawing: bool = False
 
     @property
     def fitted(self) -> FittedTable:
-        return FittedTable(self.tables, right=self.right, headings=self.headings)
+        return FittedTable(
+            self.tables,
+            right=self.right,
+            headings=self.headings,
+            all_in="a wider terminal, or -o csv,",
+        )
 
 
 @dataclass(frozen=True)
@@ -77,45 +82,55 @@ def text(page: Page) -> "RenderableType":
     return Group(*shown)
 
 
-def plain(page: Page) -> str:
-    """For a pipe: the same without styles, nothing left out, and without Rich, whose import takes
-    longer than all the rest."""
-    blocks = ["\n".join(Joined(page.facts).lines(None))]
-    blocks += ["\n".join(plain_lines(part)) for part in page.parts]
-    return "\n\n".join(blocks)
-
-
-def markdown(page: Page) -> str:
-    blocks = [f"**{' · '.join(map(_marked, page.facts))}**"]
+def plain(page: Page) -> Iterator[str]:
+    """Lines for a pipe: the same without styles, nothing left out, and without Rich, whose import
+    takes longer than all the rest."""
+    yield from Joined(page.facts).lines(None)
     for part in page.parts:
+        yield ""
+        yield from plain_lines(part)
+
+
+def markdown(page: Page) -> Iterator[str]:
+    """Lines of Markdown."""
+    yield f"**{' · '.join(map(_marked, page.facts))}**"
+    for part in page.parts:
+        yield ""
         if part.drawing:
-            blocks.append("\n".join(["```text", *plain_lines(part), "```"]))
+            yield from ("```text", *plain_lines(part), "```")
         elif isinstance(part, Grid):
-            blocks.append(_markdown_table(part))
+            yield from _markdown_table(part)
         else:
-            blocks.append("\n".join(f"- {_marked(line)}" for line in part.lines))
-    return "\n\n".join(blocks)
+            yield from (f"- {_marked(line)}" for line in part.lines)
 
 
-def comma_separated(page: Page) -> str:
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows(page.data)
-    return written.getvalue().rstrip("\n")
+def comma_separated(page: Page) -> Iterator[str]:
+    """Records of CSV, which lines they are but for line breaks in quotes."""
+    writer = csv.writer(_Given(), lineterminator="")
+    return (writer.writerow(record) for record in page.data)
 
 
-def plain_lines(part: Grid | Notes) -> list[str]:
+class _Given:
+    """Gives back what is written to it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def plain_lines(part: Grid | Notes) -> Iterator[str]:
     """A part as lines of text, nothing left out."""
     if isinstance(part, Notes):
-        return list(part.lines)
-    return [line for line, _ in part.fitted.lines(None)]
+        return iter(part.lines)
+    return (line for line, _ in part.fitted.lines(None))
 
 
-def _markdown_table(grid: Grid) -> str:
-    header, *rows = grid.tables[0]
-    rule = ["--:" if column in grid.right else ":--" for column in range(len(header))]
-    lines = [_markdown_row(header), f"| {' | '.join(rule)} |"]
-    lines += [_markdown_row(row, bold=row[0] in grid.headings) for row in rows]
-    return "\n".join(lines)
+def _markdown_table(grid: Grid) -> Iterator[str]:
+    rows = iter(fullest(grid.tables))
+    names = next(rows)
+    rule = ["--:" if column in grid.right else ":--" for column in range(len(names))]
+    yield _markdown_row(names)
+    yield f"| {' | '.join(rule)} |"
+    yield from (_markdown_row(row, bold=row[0] in grid.headings) for row in rows)
 
 
 def _markdown_row(row: Sequence[str], *, bold: bool = False) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from llmcli.cli.page import BAR, Grid, Notes, Page, plain_lines
-from llmcli.cli.table import Joined, Row
+from llmcli.cli.table import Joined, Row, fullest
 from llmcli.errors import LlmcliError
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -93,7 +93,7 @@ def _part(part: Grid | Notes) -> str:
         return f"<pre>{escape(drawn)}</pre>"
     if isinstance(part, Notes):
         return "\n".join(f"<p>{escape(line)}</p>" for line in part.lines)
-    header, *rows = part.tables[0]
+    header, *rows = fullest(part.tables)
     shown = "\n".join(_row(part, row, "td") for row in rows)
     return f'<div class="wide"><table>\n{_row(part, header, "th")}\n{shown}\n</table></div>'
 
@@ -123,9 +123,8 @@ def _lines(page: Page) -> Iterator[tuple[str, bool]]:
     for part in page.parts:
         yield "", False
         if isinstance(part, Grid):
-            for text, bold in part.fitted.lines(_COLUMNS):
-                for line in text.split("\n"):
-                    yield line, bold
+            for line, style in part.fitted.lines(None):
+                yield line, style == "bold"
         else:
             for line in part.lines:
                 yield from ((line, False) for line in _broken(line, part.drawing))

@@ -147,7 +147,11 @@ def table_of(report: SessionsReport) -> "RenderableType":
     narrow = [tuple(row[column] for column in NARROW) for row in full]
     damaged = (each for each in report.sessions if each.damage is not None)
     return Group(
-        FittedTable([full, *cut, [row[:-1] for row in full], narrow], right=NUMBERS),
+        FittedTable(
+            [full, *cut, [row[:-1] for row in full], narrow],
+            right=NUMBERS,
+            all_in="a wider terminal",
+        ),
         *(Text(cell(f"{each.name}: {each.damage}")) for each in damaged),
     )
 

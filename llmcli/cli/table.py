@@ -2,16 +2,20 @@
 nothing is cut. It knows nothing of what the cells say.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from llmcli.cli.output import safe
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+
 Row = tuple[str, ...]
+T = TypeVar("T")
 
 GAP = 2
+JSON = "a wider terminal, or --json,"  # what has every column of most commands
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -26,6 +30,17 @@ def size(n_bytes: int) -> str:
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
     return f"{value:,.1f} {_UNITS[unit]}" if unit else f"{n_bytes} B"
+
+
+class Lazy(Generic[T]):
+    """What `make` gives, made anew each time somebody goes through it: of a million rows, one is
+    there at a time."""
+
+    def __init__(self, make: Callable[[], Iterable[T]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._make())
 
 
 class Joined:
@@ -59,43 +74,44 @@ class FittedTable:
     Before a column goes, columns move closer; one without text takes no room. Where none fits,
     each name has a line to itself.
     `right` numbers the columns whose cells are aligned to the right. A row whose name is in
-    `headings` is bold: it heads the rows below it.
+    `headings` is bold: it heads the rows below it. `all_in` says what has every column: where some
+    are left out, a last line names them and it. Without it, they are left out silently.
     """
 
     def __init__(
         self,
-        tables: Sequence[Sequence[Row]],
+        tables: Iterable[Iterable[Row]],
         *,
         right: Sequence[int],
-        headings: frozenset[str] = frozenset(),
+        headings: AbstractSet[str] = frozenset(),
+        all_in: str = "",
     ) -> None:
         self.tables, self.right, self.headings = tables, right, headings
+        self.all_in = all_in
 
-    def lines(self, width: int | None) -> Iterator[tuple[str, bool]]:
-        """Lines, and whether they are bold, in `width` columns. None: nothing is left out or
-        broken, as in a pipe, which has no width."""
-        from rich.cells import cell_len
-
+    def lines(self, width: int | None) -> Iterator[tuple[str, str]]:
+        """Lines, each with its style (bold, dim or none), in `width` columns. None: nothing is left
+        out or broken, as in a pipe, which has no width."""
         rows, widths, gap = self._fitting(width)
         fits = width is None or _room(widths, gap) <= width
+        between = " " * gap
         for place, row in enumerate(rows):
             cells = [
-                " " * (wide - cell_len(text)) + text
-                if column in self.right
-                else text + " " * (wide - cell_len(text))
+                _padded(text, wide, column in self.right)
                 for column, (text, wide) in enumerate(zip(row, widths, strict=True))
                 if wide
             ]
-            between = " " * gap
             line = between.join(cells) if fits else f"{row[0]}\n    {between.join(cells[1:])}"
-            yield line.rstrip(), place == 0 or row[0] in self.headings
+            yield line.rstrip(), "bold" if place == 0 or row[0] in self.headings else ""
+        shown = header(rows)
+        left_out = [name for name in header(fullest(self.tables)) if name and name not in shown]
+        if left_out and self.all_in:
+            yield f"left out: {', '.join(left_out)} · {self.all_in} has all columns", "dim"
 
-    def _fitting(self, width: int | None) -> tuple[Sequence[Row], list[int], int]:
+    def _fitting(self, width: int | None) -> tuple[Iterable[Row], list[int], int]:
         """The rows to show, their columns' widths, and what lies between two columns."""
-        from rich.cells import cell_len
-
         for rows in self.tables:
-            widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+            widths = _widths(rows)
             for gap in (GAP, 1):
                 if width is None or _room(widths, gap) <= width:
                     return rows, widths, gap
@@ -104,8 +120,38 @@ class FittedTable:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text
 
-        for line, bold in self.lines(_width(options)):
-            yield Text(line, "bold" if bold else "")
+        for line, style in self.lines(_width(options)):
+            yield Text(line, style)
+
+
+def fullest(tables: Iterable[Iterable[Row]]) -> Iterable[Row]:
+    """The first of them."""
+    return next(iter(tables))
+
+
+def header(rows: Iterable[Row]) -> Row:
+    return next(iter(rows))
+
+
+def _widths(rows: Iterable[Row]) -> list[int]:
+    widths = [0] * len(header(rows))
+    for row in rows:
+        widths = [max(wide, _wide(text)) for wide, text in zip(widths, row, strict=True)]
+    return widths
+
+
+def _wide(text: str) -> int:
+    """Columns of a terminal that it takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _padded(text: str, wide: int, right: bool) -> str:
+    blank = " " * (wide - _wide(text))
+    return blank + text if right else text + blank
 
 
 def _room(widths: Sequence[int], gap: int) -> int:

@@ -13,7 +13,7 @@ from llmcli.cli.find_model import find_model
 from llmcli.cli.given_text import piped_text
 from llmcli.cli.options import COMMAND, Debug, Json, Offline, Quiet, Revision
 from llmcli.cli.output import Output
-from llmcli.cli.table import FittedTable, Row, cell
+from llmcli.cli.table import JSON, FittedTable, Row, cell
 from llmcli.errors import InvalidModelError, UsageError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _table(report: "Tokenization") -> "RenderableType":
     rows = [COLUMNS, *(_row(token) for token in report.tokens)]
     # On a narrow terminal the vocabulary's spelling goes first, then the bytes.
     narrower = [(*row[:3], *row[4:]) for row in rows], [(*row[:3], *row[5:]) for row in rows]
-    table = FittedTable([rows, *narrower], right=NUMBERS)
+    table = FittedTable([rows, *narrower], right=NUMBERS, all_in=JSON)
     if not report.rendered:
         return table
     lines = [cell(line) for line in report.text.split("\n")]

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from llmcli.checkpoint.json_file import read_json_object
-from llmcli.checkpoint.remote import RemoteModel
-from llmcli.checkpoint.store import Source
+from llmcli.checkpoint.store import RemoteModel, Source
 from llmcli.errors import InvalidModelError
-from llmcli.views.inspection import Inspection, inspect
+from llmcli.views.inspection import Inspection, ReadFrom, inspect
 from llmcli.views.inventory import StoredTensor
 
 Change = Literal["removed", "added", "changed"]
@@ -20,12 +19,13 @@ Change = Literal["removed", "added", "changed"]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two; `parameters` counts each once."""
+    """One of the two; `parameters` counts each once. `source` is where it was read from."""
 
     model: str
     tensors: int
     parameters: int
     bytes: int
+    source: ReadFrom
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Difference:
 
 def compare(a: Source | RemoteModel, b: Source | RemoteModel) -> Difference:
     """Raises InvalidModelError where either cannot be inspected."""
-    before, after = inspect(a), inspect(b)
+    before, after = inspect(a, tree=False), inspect(b, tree=False)
     tensors = tuple(_tensors(before.tensors, after.tensors))
     configs = _config(a), _config(b)
     fields: tuple[FieldDifference, ...] = ()
@@ -121,7 +121,7 @@ def fold(differences: Iterable[TensorDifference]) -> tuple[FoldedDifference, ...
 
 def _side(report: Inspection) -> Side:
     totals = report.totals
-    return Side(report.model, totals.tensors, totals.parameters, totals.bytes)
+    return Side(report.model, totals.tensors, totals.parameters, totals.bytes, report.source)
 
 
 def _tensors(

@@ -20,8 +20,7 @@ from llmcli.checkpoint.layout import (
 from llmcli.checkpoint.listed_config import ListedConfig, listed, read_listed
 from llmcli.checkpoint.packed_roles import Roles, packed_roles
 from llmcli.checkpoint.quantization import QuantScheme
-from llmcli.checkpoint.remote import RemoteModel
-from llmcli.checkpoint.store import Source
+from llmcli.checkpoint.store import RemoteModel, Source
 from llmcli.core.config import ModelConfig
 from llmcli.errors import InvalidModelError
 from llmcli.views.components import Component, Totals, count_components, count_totals

@@ -115,8 +115,14 @@ class FileLayout:
 
 @dataclass(frozen=True)
 class Activations:
-    """An estimate of what a pass over `positions` holds besides weights and cache, at its widest:
-    `per_position` numbers for each, and logits of the last in fp32."""
+    """An estimate of what torch holds besides weights and cache at the widest of a pass over a
+    prompt's first `positions`: `per_position` numbers for each, and logits of the last in fp32.
+
+    Native kernels hold up to a third less; torch in bf16, on a CPU without arithmetic for it, up to
+    1.8 times as much. Not in it are masks, which windows and later passes need (positions × all
+    that are seen, a byte each, and a number each where torch attends), and the scores that torch
+    writes out where the family caps them.
+    """
 
     positions: int
     per_position: int
@@ -181,7 +187,7 @@ def model_memory(
         per_token=kv_cache_memory(config).bytes_per_token,
         contexts=tuple(_contexts(config)),
         sharing=tuple(_sharing(config)),
-        activations=_activations(config),
+        activations=estimated_activations(config),
     )
     if expected is None:
         return known
@@ -240,24 +246,35 @@ def _sharing(config: ModelConfig) -> Iterator[Sharing]:
         yield Sharing(kind, n_heads, own, each, each.times(config.context))
 
 
-def _activations(config: ModelConfig) -> Activations:
-    """At the widest a block holds the residual stream, its normed copy, and either queries, keys,
-    values and what attention makes of them, or gate, up and their product."""
-    d, d_ff = config.d_model, config.d_ff
-    attention = 2 * config.d_q + 2 * config.d_kv
-    mlp = (3 if config.gated else 2) * d_ff
-    widest = 2 * d + max(attention, mlp)
-    heads = f"2·{config.d_q} + 2·{config.d_kv}"
-    wide = heads if attention > mlp else f"{mlp // d_ff}·{d_ff}"
+def estimated_activations(config: ModelConfig) -> Activations:
+    """What torch holds of a block at its widest, as `core.model` and `core.attention` have it.
+
+    In attention that is the residual stream (embedded, and as the block reads it), its normed copy,
+    queries, keys and values, again where they are normed, and three times the queries while they
+    are rotated. In the MLP it is the residual stream thrice, what attention added, the normed copy,
+    and gate, up, the activated gate and the product; without a gate up, the same activated, and
+    what the block adds.
+    """
+    d, d_q, d_kv, d_ff = config.d_model, config.d_q, config.d_kv, config.d_ff
+    normed = config.norm_places != "after"
+    again = config.qk_norm != "none"
+    attention = [(2 + normed, d), (4 + again, d_q), (2 + again, d_kv)]
+    mlp = [(4 + normed, d), (4, d_ff)] if config.gated else [(5 + normed, d), (2, d_ff)]
+    widest = max(attention, mlp, key=_sum)
     positions = min(PREFILL_CHUNK, config.context)
-    logits = 4 * config.vocab_size
+    numbers, logits = positions * _sum(widest), 4 * config.vocab_size
+    terms = " + ".join(f"{count}·{width}" for count, width in widest)
     return Activations(
         positions=positions,
-        per_position=widest,
-        formula=f"{positions} × (2·{d} + {wide}) × bytes + {config.vocab_size} × 4",
-        fp32_bytes=positions * widest * 4 + logits,
-        bf16_bytes=positions * widest * 2 + logits,
+        per_position=_sum(widest),
+        formula=f"{positions} × ({terms}) × bytes + {config.vocab_size} × 4",
+        fp32_bytes=numbers * 4 + logits,
+        bf16_bytes=numbers * 2 + logits,
     )
+
+
+def _sum(terms: Iterable[tuple[int, int]]) -> int:
+    return sum(count * width for count, width in terms)
 
 
 def _weights(row: WeightMemory, expected: Sequence[Expected], tied: bool) -> WeightMemory:

@@ -12,8 +12,8 @@ from shapes import SMALL, write_shape
 
 from llmcli.checkpoint import hub_http, remote
 from llmcli.checkpoint.headers import read_folder
-from llmcli.checkpoint.remote import AT_ONCE, FIRST_BYTES, RemoteModel, find_headers
-from llmcli.checkpoint.store import DEFAULT_MODEL, Source, resolve
+from llmcli.checkpoint.remote import AT_ONCE, FIRST_BYTES
+from llmcli.checkpoint.store import DEFAULT_MODEL, RemoteModel, Source, find_headers, resolve
 from llmcli.errors import InvalidModelError, ModelNotFoundError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"

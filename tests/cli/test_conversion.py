@@ -9,6 +9,7 @@ from typing import Annotated
 import pytest
 import typer
 
+from llmcli import __version__
 from llmcli.cli.app import COMMANDS, run
 from llmcli.cli.conversion import converted_where_needed
 
@@ -99,6 +100,24 @@ def test_each_command_starts_without_the_others():
         )
         loaded = {module.rpartition(".")[2] for module in done.stdout.split()}
         assert loaded & set(COMMANDS) == {name}
+
+
+def test_the_version_starts_without_any():
+    program = (
+        "import sys; from llmcli.cli.app import run; code = run(sys.argv[1:]); "
+        "print(code, *sys.modules)"
+    )
+    for more in ([], ["chat", "--nonsense"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "--version", *more],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        version, loaded = done.stdout.splitlines()
+        assert version == f"llmcli {__version__}"
+        assert loaded.startswith("0 ")
+        assert not {f"llmcli.cli.{name}" for name in COMMANDS} & set(loaded.split())
 
 
 def test_the_help_lists_every_command(capsys):

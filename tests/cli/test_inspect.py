@@ -245,7 +245,8 @@ def test_the_real_thing_without_torch_and_its_json_is_json(tmp_path):
     folder = write_shape(tmp_path, SMOLLM2_135M)
     program = (
         "import sys; from llmcli.cli.app import run; code = run(sys.argv[1:]); "
-        "heavy = {'torch', 'numpy', 'tokenizers', 'safetensors', 'jinja2', 'huggingface_hub'}; "
+        "heavy = {'torch', 'numpy', 'tokenizers', 'safetensors', 'jinja2', 'huggingface_hub', "
+        "'llmcli.checkpoint.hub', 'llmcli.checkpoint.remote'}; "
         "print(code, sorted(heavy & sys.modules.keys()), file=sys.stderr)"
     )
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`llmcli inspect org/name`, as a process of its own against a hub on this machine."""
+"""`llmcli inspect` of models on the hub, as a process of its own against a hub on this machine."""
 
 import json
 import os
@@ -111,3 +111,63 @@ def test_a_model_in_another_format_is_exit_4(llmcli, hub):
     assert "it has tiny.Q4_0.gguf" in done.stderr
     assert "hint: look for a version of the model in safetensors format" in done.stderr
     assert llmcli("inspect", "org/none").returncode == 3
+
+
+@pytest.fixture
+def wide(hub, tmp_path):
+    """A second revision of org/small, whose MLP is wider; its commit."""
+    folder = write_shape(tmp_path / "wide", {**SMALL, "intermediate_size": 64})
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return hub.add("org/small", files, "v2")
+
+
+def test_diff_of_a_folder_and_a_model_on_the_hub(llmcli, hub, tmp_path):
+    commit = hub.revisions["org/small", "main"].commit
+    done = llmcli("inspect", "diff", "model", "org/small")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"A: model · B: org/small at {commit[:12]} · equal\n")
+    (line,) = done.stderr.splitlines()
+    assert line == (
+        f"org/small at {commit[:12]}: read headers alone, in 6 requests, {size(hub.sent)}; "
+        "the tensors stay there, 81.7 KiB"
+    )
+    assert not (tmp_path / "hf").exists()
+    assert llmcli("inspect", "diff", "org/small", "model", "-q").stderr == ""
+
+
+def test_diff_of_two_revisions_on_the_hub_says_which(llmcli, hub, wide):
+    commits = [hub.revisions["org/small", "main"].commit, wide]
+    done = llmcli("inspect", "diff", "org/small", "org/small@v2")
+    assert done.returncode == 0, done.stderr
+    a, b = (f"org/small at {commit[:12]}" for commit in commits)
+    assert done.stdout.startswith(f"A: {a} · B: {b} · 15 tensors, 1 field differ\n")
+    assert "model.layers.0-4.mlp.up_proj.weight" in done.stdout
+    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == [a, b]
+    sent, n_requests = hub.sent, len(hub.requests)
+    told = json.loads(llmcli("inspect", "diff", "org/small", "org/small@v2", "--json").stdout)
+    sources = [told[side]["source"] for side in ("a", "b")]
+    assert [(each["kind"], each["commit"]) for each in sources] == [("hub", c) for c in commits]
+    assert sum(each["requests"] for each in sources) == len(hub.requests) - n_requests
+    assert sum(each["bytes_read"] for each in sources) == hub.sent - sent
+
+
+@pytest.mark.parametrize("missing", ["org/none", "org/small@nowhere"])
+@pytest.mark.parametrize("first", [True, False])
+def test_diff_with_what_is_not_on_the_hub_is_exit_3(llmcli, missing, first):
+    pair = (missing, "model") if first else ("model", missing)
+    done = llmcli("inspect", "diff", *pair)
+    assert (done.returncode, done.stdout) == (3, "")
+    error, *rest = done.stderr.splitlines()
+    name, _, revision = missing.partition("@")
+    assert error.startswith("error: ") and name in error and revision in error
+    assert len(rest) <= 1
+
+
+def test_diff_of_a_cached_model_asks_nothing(llmcli, hub, wide):
+    hub.add("org/whole", {**hub.revisions["org/small", "v2"].files, "tokenizer.json": b"{}"})
+    assert llmcli("download", "org/whole").returncode == 0
+    hub.requests.clear()
+    done = llmcli("inspect", "diff", "org/whole", "wide", "--offline")
+    commit = hub.revisions["org/whole", "main"].commit
+    assert done.stdout.startswith(f"A: org/whole at {commit[:12]} · B: wide · equal\n"), done.stderr
+    assert (done.stderr, hub.requests) == ("", [])

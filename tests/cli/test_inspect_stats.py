@@ -17,7 +17,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 from shapes import LLAMA3_8B, SMALL, write_hollow, write_shape
 
-from llmcli.checkpoint.remote import RemoteModel
+from llmcli.checkpoint.store import RemoteModel
 from llmcli.cli.app import run
 from llmcli.cli.inspect_stats import measured
 from llmcli.cli.output import Output

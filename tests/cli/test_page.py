@@ -56,7 +56,7 @@ def test_text_has_everything_once() -> None:
 
 
 def test_markdown_is_a_table_and_a_fenced_drawing() -> None:
-    lines = markdown(PAGE).splitlines()
+    lines = list(markdown(PAGE))
     assert "| :-- | --: | :-- |" in lines
     assert "| **heading** | **12** |  |" in lines
     row = next(line for line in lines if line.startswith("| &nbsp;&nbsp;"))
@@ -67,7 +67,7 @@ def test_markdown_is_a_table_and_a_fenced_drawing() -> None:
 
 
 def test_csv_is_read_back() -> None:
-    assert list(csv.reader(io.StringIO(comma_separated(PAGE)))) == [
+    assert list(csv.reader(comma_separated(PAGE))) == [
         ["name", "n"],
         [EVIL, "3"],
         ["a,b", ""],
@@ -97,6 +97,14 @@ def test_svg_is_xml_that_fetches_nothing() -> None:
     assert not any(child.tag in (f"{space}script", f"{space}image") for child in root.iter())
     assert "http" not in drawn.replace('xmlns="http://www.w3.org/2000/svg"', "")
     assert "prefers-color-scheme: dark" in drawn
+
+
+def test_svg_is_as_wide_as_the_fullest_table() -> None:
+    rows = [("name", "what", "note"), ("n" * 60, "w" * 60, "the last")]
+    drawn = svg(Page(["a"], [Grid([rows, [row[:1] for row in rows]], ())], []))
+    assert "the last" in drawn and "left out" not in drawn
+    width = float(ElementTree.fromstring(drawn).attrib["width"])
+    assert width > (60 + 60 + 8) * 8
 
 
 def test_characters_that_xml_has_no_place_for_are_escaped_before() -> None:

@@ -1,11 +1,12 @@
 """Tables and lines that fit: columns go before text is cut, and a pipe loses nothing."""
 
 import io
+import tracemalloc
 
 import pytest
 from rich.console import Console
 
-from llmcli.cli.table import FittedTable, Joined, cell, size
+from llmcli.cli.table import FittedTable, Joined, Lazy, cell, size
 
 ROWS = [("name", "count", "note"), ("first", "1,000", "x"), ("二つ", "7", "")]
 
@@ -46,6 +47,14 @@ def test_a_narrow_terminal_gets_fewer_columns():
     assert shown(table, 14) == ["name   count", "first  1,000", "二つ       7"]
 
 
+def test_columns_that_are_left_out_are_named_where_there_is_more_to_see():
+    narrow = [(*row[:1], "", "") for row in ROWS]
+    table = FittedTable([ROWS, narrow], right=(1,), all_in="a wall")
+    assert list(table.lines(14))[-1] == ("left out: count, note · a wall has all columns", "dim")
+    for width in (80, None):
+        assert [style for _, style in table.lines(width)] == ["bold", "", ""]
+
+
 def test_where_nothing_fits_names_have_a_line_to_themselves():
     table = FittedTable([[("name", "n"), ("a" * 12, "12")]], right=(1,))
     assert shown(table, 14) == ["name", "     n", "a" * 12, "    12"]
@@ -59,3 +68,25 @@ def test_a_pipe_gets_everything_on_one_line():
 
 def test_facts_are_broken_only_between_two():
     assert shown(Joined(["one fact", "two", "three"]), 14) == ["one fact · two", "three"]
+
+
+def test_a_pipe_holds_one_row_of_a_long_table_at_a_time():
+    def rows():
+        yield ("name", "count")
+        yield from ((f"row {number} of a long table", f"{number:,}") for number in range(20_000))
+
+    def narrower():
+        raise AssertionError("a pipe needs none that is narrower")
+
+    def tables():
+        yield Lazy(rows)
+        yield narrower()
+
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in FittedTable(Lazy(tables), right=(1,)).lines(None))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 20_001
+    assert peak < 100_000  # all of them take some 4,000,000 bytes

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from shapes import SMALL, write_shape
 
 from llmcli.checkpoint.store import Source
+from llmcli.views import inspection
 from llmcli.views.difference import (
     FieldDifference,
     Stored,
@@ -83,3 +85,14 @@ def test_a_file_alone_has_no_config_to_compare(tmp_path: Path) -> None:
     file = b / "model.safetensors"
     told = compare(source(a), Source("file", str(file), b, None))
     assert told.equal and not told.config_compared
+
+
+def test_no_tree_of_modules_is_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def build(*_: object) -> None:
+        raise AssertionError("a comparison needs no tree")
+
+    monkeypatch.setattr(inspection, "module_tree", build)
+    folder = source(write_shape(tmp_path / "a", SMALL))
+    with pytest.raises(AssertionError, match="no tree"):
+        inspection.inspect(folder)
+    assert compare(folder, folder).equal
