@@ -113,7 +113,7 @@ class SessionKeeper:
         if session.created is not None:
             self._created = session.created
         self._tell(session, here)
-        self._restore_settings(settings, session, here)
+        self._restore_settings(settings, session, conversation.model)
         if conversation.messages:
             self._restore_kv(conversation)
         if unanswered is not None:
@@ -250,17 +250,24 @@ class SessionKeeper:
             self._output.notice(cell(f"it was made with {session.model}; {here} goes on with it"))
 
     def _restore_settings(
-        self, settings: SamplingSettings, session: SavedSession, here: str
+        self, settings: SamplingSettings, session: SavedSession, model: "Model"
     ) -> None:
-        told, foreign = self._output.notice, session.model != here
+        told, foreign = self._output.notice, session.model != lasting_name(model)
         try:
             settings.restore(session.settings or {}, told, foreign=foreign)
         except UsageError as error:
             settings.restore({}, told, foreign=foreign)
             told(cell(f"its settings are left out: {error}"))
         form = settings.form
-        if form is not None and form.source == "session":
+        if form is None or form.source != "session":
+            return
+        try:
+            size = model.decoder.config.vocab_size
+            form.value.check(model.tokenizer, size, model.stop_ids)
             told(f"answers have to fit its {form.value.name}; /json off ends that")
+        except UsageError as error:
+            settings.leave_out_form()
+            told(cell(f"its form of answers is left out: {error}"))
 
     def _save_kv(self, conversation: "Conversation") -> None:
         if not self._keeps_kv or conversation.held is None or self.name is None:

@@ -148,3 +148,17 @@ def test_a_dumb_terminal_is_enough(terminal):
     chat.wait_for("hint: /edit TEXT replaces it")
     chat.wait_for("> ")
     assert chat.leave() == 0
+
+
+def test_a_model_that_lacks_what_the_grammar_names_does_not_go_on(terminal, tmp_path):
+    other = write_tiny_llama(tmp_path / "other")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (other / name).read_text()
+        (other / name).write_text(text.replace("<|endoftext|>", "<|other|>"))
+    chat = terminal("--grammar", 'start: "a" | <|endoftext|>', "-n", "3")
+    chat.wait_for(PROMPT)
+    chat.enter(f"/model {other}", r"(?s)error: .*cannot answer in this form.*hint: /json off")
+    chat.enter("Hello", r"Hello[^a]*a")  # the old one answers
+    chat.enter("/json off")
+    chat.enter(f"/model {other}", "other · float32")
+    assert chat.leave() == 0
