@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -34,10 +34,7 @@ def _option(*names: str, help: str, **settings: Any) -> Any:
 class InputFlags:
     """The options as given."""
 
-    vi: Annotated[bool, _option("--vi", help="The keys of vi, as --editing-mode vi.")] = False
-    editing_mode: Annotated[
-        Literal["emacs", "vi"], _option("--editing-mode", help="Whose keys edit the line.")
-    ] = "emacs"
+    vi: Annotated[bool, _option("--vi", help="Edit the line with the keys of vi.")] = False
     no_history: Annotated[
         bool, _option("--no-history", help="Keep no session, and read and write no past prompts.")
     ] = False
@@ -126,7 +123,6 @@ class EditingReader:
         from llmcli.cli.keyboard import Keyboard
         from llmcli.cli.slash import is_command
 
-        vi = flags.vi or flags.editing_mode == "vi"
         self._keyboard = Keyboard(sys.stdin)
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
@@ -136,8 +132,8 @@ class EditingReader:
             key_bindings=_keys(),
             multiline=True,
             prompt_continuation=CONTINUED,
-            editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
-            cursor=ModalCursorShapeConfig() if vi else None,
+            editing_mode=EditingMode.VI if flags.vi else EditingMode.EMACS,
+            cursor=ModalCursorShapeConfig() if flags.vi else None,
             auto_suggest=AutoSuggestFromHistory(),
             completer=ChatCompleter(turns),
             complete_while_typing=Condition(lambda: is_command(self._session.default_buffer.text)),

@@ -85,9 +85,9 @@ def test_completion_history_and_an_editor(start, tmp_path):
     assert chat.leave() == 0
 
 
-@pytest.mark.parametrize("how", [("--vi",), ("--editing-mode", "vi")])
+@pytest.mark.parametrize("how", [{"LLMCLI_VI": "1"}, {}])
 def test_the_keys_of_vi(start, how):
-    chat = start(*how, LLMCLI_NO_HISTORY="1")
+    chat = start(*([] if how else ["--vi"]), LLMCLI_NO_HISTORY="1", **how)
     chat.press("xone two")
     chat.wait_for("two")
     chat.press(ESCAPE)
