@@ -70,7 +70,7 @@ def _copy(turns: Turns, rest: str) -> bool:
         raise UsageError("the answer is too long for a terminal's clipboard: try /export FILE")
     screen.write(f"\x1b]52;c;{base64.b64encode(text).decode('ascii')}\x07")
     screen.flush()
-    say(turns, "sent to the terminal's clipboard (OSC 52, which some terminals have switched off)")
+    say(turns, "sent to the terminal's clipboard (OSC 52, which some terminals switch off)")
     return True
 
 
