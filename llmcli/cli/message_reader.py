@@ -140,6 +140,7 @@ class EditingReader:
             reserve_space_for_menu=MENU_LINES,
             enable_open_in_editor=True,
             enable_suspend=True,
+            search_ignore_case=True,
             tempfile_suffix=".md",
         )
 

@@ -72,7 +72,7 @@ def test_completion_history_and_an_editor(start, tmp_path):
     chat.press(RIGHT + ENTER)
     chat.wait_for(PROMPT)
     assert asked(chat) == "which question"
-    chat.press(CTRL_R + "the editor")
+    chat.press(CTRL_R + "The EDITOR")  # in whatever case
     chat.wait_for("edited from ")
     chat.press(ENTER + ENTER)
     chat.wait_for(PROMPT)
