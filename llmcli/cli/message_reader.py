@@ -190,6 +190,7 @@ def _keys() -> "KeyBindings":
     from prompt_toolkit.enums import DEFAULT_BUFFER
     from prompt_toolkit.filters import emacs_mode, has_focus
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.keys import Keys
 
     keys = KeyBindings()
     typing = has_focus(DEFAULT_BUFFER)
@@ -206,6 +207,11 @@ def _keys() -> "KeyBindings":
     @keys.add("c-j", filter=typing)
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
+
+    # No mouse was asked for: what reads like one is a colour in a text from elsewhere.
+    @keys.add(Keys.Vt100MouseEvent)
+    def _(event: KeyPressEvent) -> None:
+        pass
 
     return keys
 

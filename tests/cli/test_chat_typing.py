@@ -101,3 +101,13 @@ def test_the_keys_of_vi(start, how):
     chat.wait_for(PROMPT)
     assert asked(chat) == "sent"
     assert chat.leave() == 0
+
+
+def test_colours_among_what_is_typed_are_left_out(start):
+    chat = start(LLMCLI_NO_HISTORY="1")
+    chat.press("a \x1b[31mred\x1b[0m \x1b[1;31mone")
+    chat.wait_for("one")
+    chat.press(ENTER)
+    chat.wait_for(PROMPT)
+    assert asked(chat) == "a red one"
+    assert chat.leave() == 0
