@@ -169,6 +169,7 @@ class SessionKeeper:
         if not conversation.messages or _is_system(conversation.messages[-1]):
             raise UsageError("there is nothing to save yet")
         session, before = self._session(conversation, settings, {}), self.name
+        place = self.name, self._stamp, self._data
         try:
             if name is not None and name != before:
                 if self.store.path(name).exists():
@@ -181,6 +182,7 @@ class SessionKeeper:
             if before not in (None, self.name) and _AUTOMATIC.fullmatch(before or ""):
                 self.store.remove(before or "")
         except OSError as error:
+            self.name, self._stamp, self._data = place
             raise LlmcliError(
                 f"{self.store.folder} cannot be written: {error.strerror or error}"
             ) from None

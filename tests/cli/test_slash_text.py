@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 
 import pytest
 
@@ -129,6 +130,18 @@ def test_export_writes_markdown_or_json_and_never_over_a_file(turns, tmp_path):
     with pytest.raises(UsageError, match="exists already"):
         answer(turns, f"/export {tmp_path / 'chat.md'}")
     assert (tmp_path / "chat.md").read_text() == text
+
+
+def test_an_export_that_fails_leaves_no_file(turns, tmp_path):
+    turns.take("Hello")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(UsageError, match=r"chat\.md: File too large"):
+            answer(turns, f"/export {tmp_path / 'chat.md'}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_copy_asks_the_terminal(start, monkeypatch, told):
