@@ -7,7 +7,9 @@ them, ranges included.
 import hashlib
 import json
 import struct
+import subprocess
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -270,3 +272,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
         except OSError:
             self.close_connection = True
+
+
+def wait_for_request(hub: Hub, method: str, end: str, process: subprocess.Popen) -> None:
+    """Until the process has sent one for what ends so."""
+    for _ in range(600):
+        assert process.poll() is None, "it ended early"
+        if any(sent == method and path.endswith(end) for sent, path, _ in hub.requests):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {method} of {end} arrived")

@@ -79,12 +79,11 @@ def grammar_of(flags: AnswerFlags, checked: "CheckedFolder", output: Output) -> 
         first, second = (f"--{kind.replace('_', '-')}" for kind in kinds[:2])
         raise UsageError(f"{first} and {second} both say what the answer must look like")
     for kind in kinds:
-        from llmcli.engine.grammar import Grammar, vocabulary
+        from llmcli.engine.grammar import Grammar
 
         text = given[kind] or ""
         grammar = Grammar.read(kind, text if kind == "regex" else text_or_file(text))
-        vocab_size = checked.description.config.vocab_size
-        vocabulary(checked.tokenizer, vocab_size, checked.stop_ids).matcher(grammar)
+        grammar.check(checked.tokenizer, checked.description.config.vocab_size, checked.stop_ids)
         for warning in grammar.warnings:
             output.notice(f"warning: {warning}")
         return grammar

@@ -142,7 +142,12 @@ def chat(
     def other(name: str, old: SamplingSettings) -> "tuple[LoadedModel, SamplingSettings]":
         flags = replace(place, revision=None)
         found = find(name, flags, output)
-        return load(found, flags, output), old.with_model(found, output.notice)
+        left_out: list[str] = []
+        settings = old.with_model(found, left_out.append)
+        model = load(found, flags, output)
+        for line in left_out:
+            output.notice(line)
+        return model, settings
 
     loaded = load(checked, place, output)
 

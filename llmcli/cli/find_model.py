@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from llmcli.cli.interrupts import interruptible
 from llmcli.cli.output import Output
 from llmcli.cli.table import cell, size
 
@@ -34,16 +35,15 @@ def find_model(
 def download_progress(output: Output) -> "Iterator[Progress | None]":
     """Bars on a terminal, a line for each file elsewhere, nothing with --quiet.
 
-    However the block ends, Ctrl+C included, the terminal is left as it was.
+    Ctrl+C ends the block, also in a chat; however it ends, the terminal is left as it was.
     """
-    if output.quiet:
-        yield None
-        return
-    shown = Shown(output)
-    try:
-        yield shown
-    finally:
-        shown.stop()
+    shown = None if output.quiet else Shown(output)
+    with interruptible():
+        try:
+            yield shown
+        finally:
+            if shown is not None:
+                shown.stop()
 
 
 class Shown:

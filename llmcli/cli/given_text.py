@@ -7,17 +7,20 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from llmcli.errors import UsageError
 
+MOST_BYTES = 256 * 1024 * 1024  # more than any context; a device may have no end
+
 
 def read_file(path: Path) -> str:
-    """The UTF-8 text of a file that the user named. Raises UsageError."""
+    """The UTF-8 text of a file that the user named, which may be a pipe. Raises UsageError."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return _text(file, str(path))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    return _decode(data, str(path))
 
 
 def stdin_is_terminal() -> bool:
@@ -34,7 +37,7 @@ def piped_text(*, waiting: bool) -> str | None:
         return None
     if not waiting and not _is_pipe_or_file():
         return None
-    return _decode(sys.stdin.buffer.read(), "stdin")
+    return _text(sys.stdin.buffer, "stdin")
 
 
 def _is_pipe_or_file() -> bool:
@@ -45,7 +48,10 @@ def _is_pipe_or_file() -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
-def _decode(data: bytes, name: str) -> str:
+def _text(file: BinaryIO, name: str) -> str:
+    data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{name}: longer than {MOST_BYTES >> 20} MiB")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

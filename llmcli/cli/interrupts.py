@@ -126,7 +126,8 @@ def uninterrupted() -> Iterator[None]:
 @contextmanager
 def ending_in_order() -> Iterator[None]:
     """A signal that ends the process does what Ctrl+C would do at that moment, after which the
-    process is to leave: terminals are restored, and what was said is kept."""
+    process is to leave: terminals are restored, and what was said is kept. Ctrl+C itself ends it
+    also where a script has put it in the background, for which shells have it ignored."""
 
     def end(signum: int, frame: FrameType | None) -> None:
         presses.exit_code = 128 + signum
@@ -138,13 +139,18 @@ def ending_in_order() -> Iterator[None]:
     presses.exit_code = None
     presses.forget()
     ours = [number for number in ENDING if signal.getsignal(number) == signal.SIG_DFL]
+    deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     try:
+        if deaf:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in ours:  # not those that nohup had ignored
             signal.signal(number, end)
         yield
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+        if deaf:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def exit_code() -> int:

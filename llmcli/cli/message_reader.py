@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -34,10 +34,7 @@ def _option(*names: str, help: str, **settings: Any) -> Any:
 class InputFlags:
     """The options as given."""
 
-    vi: Annotated[bool, _option("--vi", help="The keys of vi, as --editing-mode vi.")] = False
-    editing_mode: Annotated[
-        Literal["emacs", "vi"], _option("--editing-mode", help="Whose keys edit the line.")
-    ] = "emacs"
+    vi: Annotated[bool, _option("--vi", help="Edit the line with the keys of vi.")] = False
     no_history: Annotated[
         bool, _option("--no-history", help="Keep no session, and read and write no past prompts.")
     ] = False
@@ -126,7 +123,6 @@ class EditingReader:
         from llmcli.cli.keyboard import Keyboard
         from llmcli.cli.slash import is_command
 
-        vi = flags.vi or flags.editing_mode == "vi"
         self._keyboard = Keyboard(sys.stdin)
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
@@ -136,14 +132,15 @@ class EditingReader:
             key_bindings=_keys(),
             multiline=True,
             prompt_continuation=CONTINUED,
-            editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
-            cursor=ModalCursorShapeConfig() if vi else None,
+            editing_mode=EditingMode.VI if flags.vi else EditingMode.EMACS,
+            cursor=ModalCursorShapeConfig() if flags.vi else None,
             auto_suggest=AutoSuggestFromHistory(),
             completer=ChatCompleter(turns),
             complete_while_typing=Condition(lambda: is_command(self._session.default_buffer.text)),
             reserve_space_for_menu=MENU_LINES,
             enable_open_in_editor=True,
             enable_suspend=True,
+            search_ignore_case=True,
             tempfile_suffix=".md",
         )
 
@@ -193,6 +190,7 @@ def _keys() -> "KeyBindings":
     from prompt_toolkit.enums import DEFAULT_BUFFER
     from prompt_toolkit.filters import emacs_mode, has_focus
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.keys import Keys
 
     keys = KeyBindings()
     typing = has_focus(DEFAULT_BUFFER)
@@ -209,6 +207,11 @@ def _keys() -> "KeyBindings":
     @keys.add("c-j", filter=typing)
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
+
+    # No mouse was asked for: what reads like one is a colour in a text from elsewhere.
+    @keys.add(Keys.Vt100MouseEvent)
+    def _(event: KeyPressEvent) -> None:
+        pass
 
     return keys
 

@@ -27,7 +27,7 @@ def token_of(text: str, tokenizer: "Tokenizer", vocab_size: int) -> int:
     ids = tokenizer.encode(text.translate({ord(MARKS[code]): code for code in MARKS}))
     if len(ids) != 1:
         raise UsageError(
-            f"{text!r} is {len(ids)} tokens, and it must be exactly one",
+            f"{text[:40]!r} is {len(ids)} tokens, and it must be exactly one",
             hint="`llmcli tokenize` and /tokens TEXT show a text's tokens; ␣ stands for a space",
         )
     return ids[0]

@@ -105,6 +105,10 @@ class SamplingSettings:
         layer = self._lowest if source == CONFIG_FILE else self._chosen
         layer[FORM] = Setting(grammar, source)
 
+    def leave_out_form(self) -> None:
+        """That of the session is not taken."""
+        self._session.pop(FORM, None)
+
     def spec(self) -> SamplingSpec:
         """What the sampler takes. Raises UsageError for a value out of its range."""
         return _spec(self._given())
@@ -184,7 +188,19 @@ class SamplingSettings:
         self, checked: "CheckedFolder", notice: Callable[[str], None]
     ) -> "SamplingSettings":
         """The same choices for another model. Biases of texts are for the tokens that these are
-        there; `notice` is told of those that are left out, ids among them, which mean others."""
+        there; `notice` is told of those that are left out, ids among them, which mean others.
+
+        Raises UsageError where what answers must look like cannot be made of its tokens.
+        """
+        if self.grammar is not None:
+            size = checked.description.config.vocab_size
+            try:
+                self.grammar.check(checked.tokenizer, size, checked.stop_ids)
+            except UsageError as error:
+                raise UsageError(
+                    f"{checked.name} cannot answer in this form: {error}",
+                    hint="/json off ends the form; then /model again",
+                ) from None
         twin = SamplingSettings.of(SamplingFlags(), {}, checked)
 
         def taken(layer: Mapping[str, Setting]) -> dict[str, Setting]:

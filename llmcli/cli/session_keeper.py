@@ -113,7 +113,7 @@ class SessionKeeper:
         if session.created is not None:
             self._created = session.created
         self._tell(session, here)
-        self._restore_settings(settings, session, here)
+        self._restore_settings(settings, session, conversation.model)
         if conversation.messages:
             self._restore_kv(conversation)
         if unanswered is not None:
@@ -169,6 +169,7 @@ class SessionKeeper:
         if not conversation.messages or _is_system(conversation.messages[-1]):
             raise UsageError("there is nothing to save yet")
         session, before = self._session(conversation, settings, {}), self.name
+        place = self.name, self._stamp, self._data
         try:
             if name is not None and name != before:
                 if self.store.path(name).exists():
@@ -181,6 +182,7 @@ class SessionKeeper:
             if before not in (None, self.name) and _AUTOMATIC.fullmatch(before or ""):
                 self.store.remove(before or "")
         except OSError as error:
+            self.name, self._stamp, self._data = place
             raise LlmcliError(
                 f"{self.store.folder} cannot be written: {error.strerror or error}"
             ) from None
@@ -250,17 +252,24 @@ class SessionKeeper:
             self._output.notice(cell(f"it was made with {session.model}; {here} goes on with it"))
 
     def _restore_settings(
-        self, settings: SamplingSettings, session: SavedSession, here: str
+        self, settings: SamplingSettings, session: SavedSession, model: "Model"
     ) -> None:
-        told, foreign = self._output.notice, session.model != here
+        told, foreign = self._output.notice, session.model != lasting_name(model)
         try:
             settings.restore(session.settings or {}, told, foreign=foreign)
         except UsageError as error:
             settings.restore({}, told, foreign=foreign)
             told(cell(f"its settings are left out: {error}"))
         form = settings.form
-        if form is not None and form.source == "session":
+        if form is None or form.source != "session":
+            return
+        try:
+            size = model.decoder.config.vocab_size
+            form.value.check(model.tokenizer, size, model.stop_ids)
             told(f"answers have to fit its {form.value.name}; /json off ends that")
+        except UsageError as error:
+            settings.leave_out_form()
+            told(cell(f"its form of answers is left out: {error}"))
 
     def _save_kv(self, conversation: "Conversation") -> None:
         if not self._keeps_kv or conversation.held is None or self.name is None:

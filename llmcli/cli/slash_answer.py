@@ -44,17 +44,17 @@ def _fork(turns: Turns, rest: str) -> bool:
     index, wanted = _index(turns, number), alternative.strip()
     there = turns.conversation.need_last().generation.token_ids[index]
     ids: tuple[int, ...] = ()
-    rank = wanted[1:] if wanted.startswith("#") and wanted[1:].isdecimal() else None
+    rank = int(wanted[1:10]) if wanted.startswith("#") and wanted[1:].isdecimal() else None
     if wanted and rank is None:
         model = turns.conversation.model
         ids = (token_of(wanted, model.tokenizer, model.decoder.config.vocab_size),)
-    view = _view(turns, index, top=int(rank or TOP), also=ids)
+    view = _view(turns, index, top=rank or TOP, also=ids)
     if rank is not None:
-        chosen = [one for one in view.candidates if one.rank == int(rank)]
+        chosen = [one for one in view.candidates if one.rank == rank]
     else:
         chosen = [one for one in view.candidates if one.id in (ids or {one.id} - {there})]
     if not chosen or chosen[0].logprob is None:
-        raise UsageError(f"{wanted or 'another token'} cannot come there")
+        raise UsageError(f"{wanted[:40] or 'another token'} cannot come there")
     if chosen[0].id == there:
         raise UsageError(
             f"token {index} is {chosen[0].label!r} already", hint=f"/why {index} lists others"

@@ -70,7 +70,7 @@ def _copy(turns: Turns, rest: str) -> bool:
         raise UsageError("the answer is too long for a terminal's clipboard: try /export FILE")
     screen.write(f"\x1b]52;c;{base64.b64encode(text).decode('ascii')}\x07")
     screen.flush()
-    say(turns, "sent to the terminal's clipboard (OSC 52, which some terminals have switched off)")
+    say(turns, "sent to the terminal's clipboard (OSC 52, which some terminals switch off)")
     return True
 
 
@@ -86,12 +86,16 @@ def _export(turns: Turns, rest: str) -> bool:
     if not any(message["role"] != "system" for message in conversation.messages):
         raise UsageError("there is nothing to export yet")
     text = writers[file.suffix.lower()](conversation.model.name, conversation.messages)
+    is_new = False
     try:
         with file.open("x", encoding="utf-8", errors="replace") as opened:
+            is_new = True
             opened.write(text)
     except FileExistsError:
         raise UsageError(f"{file}: exists already", hint="choose another name") from None
     except OSError as error:
+        if is_new:  # half a file would stand in the way of the next try
+            file.unlink()
         raise UsageError(f"{file}: {error.strerror}") from None
     say(turns, f"{file}: {len(conversation.messages):,} messages")
     return True

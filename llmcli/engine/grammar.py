@@ -49,9 +49,13 @@ class Grammar:
         fault, messages = LLMatcher.validate_grammar_with_warnings(rules, limits=_LIMITS)
         if fault:
             raise UsageError(_told(kind, messages[0]))
-        # What it could only check with a vocabulary, `Vocabulary.matcher` does.
+        # What it could only check with a vocabulary, `check` does.
         warnings = (message for message in messages if not message.startswith("no tokenizer"))
         return cls(kind, text, rules, tuple(warnings))
+
+    def check(self, tokenizer: Tokenizer, rows: int, stop_ids: frozenset[int]) -> None:
+        """Raises UsageError where it names a special token that this model lacks."""
+        vocabulary(tokenizer, rows, stop_ids).matcher(self)
 
 
 class Vocabulary:
@@ -82,7 +86,9 @@ class Vocabulary:
         that the vocabulary lacks."""
         matcher = LLMatcher(self._backend, grammar.rules, log_level=0, limits=_LIMITS)
         if matcher.is_error():
-            raise UsageError(_told(grammar.kind, matcher.get_error()))
+            # Without the list of all that there are, and the grammar once more.
+            fault = matcher.get_error().splitlines()[0].partition("; following special")[0]
+            raise UsageError(_told(grammar.kind, fault))
         return matcher
 
     def tokens(self, text: str) -> list[int]:

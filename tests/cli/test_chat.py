@@ -4,6 +4,8 @@ import dataclasses
 import io
 import json
 import re
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from tiny_models import write_tiny_llama
 
 from llmcli.checkpoint.store import Source
 from llmcli.cli import chat as chat_command
-from llmcli.cli import message_reader
+from llmcli.cli import given_text, message_reader
 from llmcli.cli.app import run
 from llmcli.cli.output import Output
 from llmcli.cli.sampling_options import SamplingFlags
@@ -127,6 +129,15 @@ def test_the_system_prompt_comes_from_text_or_file(chat, tmp_path):
     assert "both give the system prompt" in chat(*arguments, *both, code=2).err
     missing = chat(*arguments, "--system-prompt-file", str(tmp_path / "none"), code=2)
     assert missing.err == f"error: {tmp_path / 'none'}: No such file or directory\n"
+
+
+def test_a_text_without_end_is_refused(chat, monkeypatch):
+    monkeypatch.setattr(given_text, "MOST_BYTES", 1024 * 1024)
+    refused = chat("-p", "Hello", "--system-prompt-file", "/dev/zero", code=2)
+    assert refused.err == "error: /dev/zero: longer than 1 MiB\n"
+    with Path("/dev/zero").open() as endless:
+        monkeypatch.setattr(sys, "stdin", endless)
+        assert chat(code=2).err == "error: stdin: longer than 1 MiB\n"
 
 
 def test_the_footer(chat):

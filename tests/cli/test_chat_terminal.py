@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from hub_server import Hub, small_model, wait_for_request
 from terminal import CTRL_C, ENTER, NEW_LINE, PASTE, PASTE_END, PROMPT, Terminal
 from tiny_models import write_tiny_llama
 
@@ -148,3 +149,31 @@ def test_a_dumb_terminal_is_enough(terminal):
     chat.wait_for("hint: /edit TEXT replaces it")
     chat.wait_for("> ")
     assert chat.leave() == 0
+
+
+def test_a_model_that_lacks_what_the_grammar_names_does_not_go_on(terminal, tmp_path):
+    other = write_tiny_llama(tmp_path / "other")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (other / name).read_text()
+        (other / name).write_text(text.replace("<|endoftext|>", "<|other|>"))
+    chat = terminal("--grammar", 'start: "a" | <|endoftext|>', "-n", "3")
+    chat.wait_for(PROMPT)
+    chat.enter(f"/model {other}", r"(?s)error: .*cannot answer in this form.*hint: /json off")
+    chat.enter("Hello", r"Hello[^a]*a")  # the old one answers
+    chat.enter("/json off")
+    chat.enter(f"/model {other}", "other · float32")
+    assert chat.leave() == 0
+
+
+def test_ctrl_c_ends_a_download_for_another_model_and_the_chat_goes_on(terminal, tmp_path):
+    with Hub() as hub:
+        hub.add("org/small", small_model())
+        hub.faults["model.safetensors"] = "hang body"
+        chat = terminal("-n", "3", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"))
+        chat.wait_for(PROMPT)
+        chat.press("/model org/small" + ENTER)
+        wait_for_request(hub, "GET", "model.safetensors", chat.process)
+        chat.press(CTRL_C)
+        chat.wait_for(PROMPT)
+        chat.enter("Hello", LETTER * 3)
+        assert chat.leave() == 0

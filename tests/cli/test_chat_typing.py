@@ -72,7 +72,7 @@ def test_completion_history_and_an_editor(start, tmp_path):
     chat.press(RIGHT + ENTER)
     chat.wait_for(PROMPT)
     assert asked(chat) == "which question"
-    chat.press(CTRL_R + "the editor")
+    chat.press(CTRL_R + "The EDITOR")  # in whatever case
     chat.wait_for("edited from ")
     chat.press(ENTER + ENTER)
     chat.wait_for(PROMPT)
@@ -85,9 +85,9 @@ def test_completion_history_and_an_editor(start, tmp_path):
     assert chat.leave() == 0
 
 
-@pytest.mark.parametrize("how", [("--vi",), ("--editing-mode", "vi")])
+@pytest.mark.parametrize("how", [{"LLMCLI_VI": "1"}, {}])
 def test_the_keys_of_vi(start, how):
-    chat = start(*how, LLMCLI_NO_HISTORY="1")
+    chat = start(*([] if how else ["--vi"]), LLMCLI_NO_HISTORY="1", **how)
     chat.press("xone two")
     chat.wait_for("two")
     chat.press(ESCAPE)
@@ -100,4 +100,14 @@ def test_the_keys_of_vi(start, how):
     chat.press(ESCAPE + ENTER)  # from command mode; not Alt+Enter, which begins a line elsewhere
     chat.wait_for(PROMPT)
     assert asked(chat) == "sent"
+    assert chat.leave() == 0
+
+
+def test_colours_among_what_is_typed_are_left_out(start):
+    chat = start(LLMCLI_NO_HISTORY="1")
+    chat.press("a \x1b[31mred\x1b[0m \x1b[1;31mone")
+    chat.wait_for("one")
+    chat.press(ENTER)
+    chat.wait_for(PROMPT)
+    assert asked(chat) == "a red one"
     assert chat.leave() == 0

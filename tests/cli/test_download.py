@@ -5,14 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from hub_server import LISTING, Hub, small_model, weights
+from hub_server import LISTING, Hub, small_model, wait_for_request, weights
 
 ROOT = Path(__file__).parents[2]
 NEEDED = {"config.json", "tokenizer.json", "model.safetensors"}
+# A shell without job control has what it starts with `&` ignore Ctrl+C.
+IN_THE_BACKGROUND = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
 @pytest.fixture
@@ -165,9 +166,11 @@ def test_a_name_with_control_characters_is_shown_escaped(llmcli, hub):
     assert "\x9b" not in done.stderr
 
 
-def start(environment: dict, folder: Path) -> subprocess.Popen:
+def start(environment: dict, folder: Path, before: str = "") -> subprocess.Popen:
+    """A download as a process, which runs the code `before` first."""
+    code = f"{before}\nfrom llmcli.cli.app import main; main(['download', 'org/small', '-q'])"
     return subprocess.Popen(
-        [sys.executable, "-m", "llmcli", "download", "org/small", "-q"],
+        [sys.executable, "-c", code],
         env=environment,
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -176,24 +179,21 @@ def start(environment: dict, folder: Path) -> subprocess.Popen:
     )
 
 
-def wait_for_request(process: subprocess.Popen, hub: Hub, method: str, end: str) -> None:
-    for _ in range(600):
-        if process.poll() is not None:
-            pytest.fail(f"it ended early: {process.communicate()}")
-        if any(sent == method and path.endswith(end) for sent, path, _ in hub.requests):
-            return
-        time.sleep(0.1)
-    pytest.fail(f"no {method} of {end} arrived")
-
-
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("stop", "before"),
+    [
+        (signal.SIGINT, ""),
+        (signal.SIGINT, IN_THE_BACKGROUND),
+        (signal.SIGKILL, ""),
+    ],
+)
 def test_a_stopped_download_leaves_nothing_that_passes_for_whole(
-    stop, hub, environment, llmcli, tmp_path
+    stop, before, hub, environment, llmcli, tmp_path
 ):
     hub.faults["model.safetensors"] = "hang body"
-    process = start(environment | {"HF_HUB_DOWNLOAD_TIMEOUT": "100"}, tmp_path)
-    wait_for_request(process, hub, "GET", "model.safetensors")
+    process = start(environment | {"HF_HUB_DOWNLOAD_TIMEOUT": "100"}, tmp_path, before)
+    wait_for_request(hub, "GET", "model.safetensors", process)
     process.send_signal(stop)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == (130 if stop == signal.SIGINT else -stop)

@@ -142,6 +142,20 @@ def test_another_model_takes_the_choices_and_those_biases_that_it_has_a_token_fo
     assert told == ["logit biases left out: '7' would be other tokens here"]
 
 
+def test_another_model_must_have_the_special_tokens_that_a_grammar_names(settings):
+    demo, chosen = check_folder(resolve("demo")), settings()
+    for text in ('start: "a" <|im_end|>', 'start: "a"'):
+        chosen.hold_to(Grammar.read("grammar", text), "flag")
+        assert chosen.with_model(demo, pytest.fail).form == chosen.form
+    chosen.hold_to(Grammar.read("grammar", 'start: "a" <|other|>'), "flag")
+    with pytest.raises(UsageError) as refused:
+        chosen.with_model(demo, pytest.fail)
+    assert str(refused.value) == (
+        'demo cannot answer in this form: grammar: at 1(8): unknown special token: "<|other|>"'
+    )
+    assert "/json off" in refused.value.hint
+
+
 def test_one_form_of_answers_holds_and_the_nearest_source_says_which(settings):
     kept = settings()
     kept.hold_to(Grammar.read("regex", "a+"), "/json")

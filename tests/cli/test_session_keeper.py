@@ -191,6 +191,23 @@ def test_a_damaged_session_is_set_aside_and_what_is_whole_goes_on(chat, store):
     assert on_disk(store, name) == ["Hello", SAID, "Again", SAID]
 
 
+def test_a_name_that_cannot_be_written_is_not_taken(chat, store, monkeypatch):
+    turns = chat()
+    turns.take("Hello")
+    name = turns.keeper.name
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(LlmcliError, match="cannot be written"):
+            answer(turns, "/save other")
+    turns.take("Again")
+    assert (turns.keeper.name, store.names()) == (name, [name])
+    assert on_disk(store) == ["Hello", SAID, "Again", SAID]
+
+
 def test_a_disk_that_is_full_is_told_once_and_the_chat_goes_on(chat, store, monkeypatch):
     turns = chat(save_kv=True)
 

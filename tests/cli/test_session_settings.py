@@ -42,6 +42,23 @@ def test_what_answers_must_look_like_is_kept(chat):
     assert third.conversation.messages[-1]["content"] == SAID
 
 
+def test_a_form_that_names_what_the_model_lacks_is_left_out(chat, store):
+    first = chat()
+    first.take("Hello")
+    file = store.path(first.keeper.name)
+    head, rest = file.read_text().split("\n", 1)
+    kept = json.loads(head)
+    kept["settings"] = {"top_k": 7, "grammar": 'start: "a" <|other|>'}
+    file.write_text(f"{json.dumps(kept)}\n{rest}")
+    second = chat(continue_last=True)
+    lines = told(second)
+    assert "its form of answers is left out: grammar: at 1(8): unknown special token" in lines
+    assert "have to fit" not in lines
+    assert second.settings.table()["top_k"].source == "session"
+    assert second.take("Hello") == "length"
+    assert second.conversation.messages[-1]["content"] == SAID
+
+
 @pytest.mark.parametrize(
     "settings",
     [

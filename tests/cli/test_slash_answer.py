@@ -94,6 +94,14 @@ def test_forking_to_the_token_that_is_there_is_refused(turns):
         answer(turns, f"/fork 2 {answer_ids(turns)[2]}")
 
 
+@pytest.mark.parametrize("given", ["#0", "#400", "#" + "9" * 5000, "9" * 5000, "the " * 5000])
+def test_forking_to_what_is_no_token_is_refused_in_one_line(turns, given):
+    turns.take("Hello")
+    with pytest.raises(UsageError) as refused:
+        answer(turns, f"/fork 2 {given}")
+    assert len(str(refused.value)) < 120
+
+
 def test_tokens_are_numbered_with_visible_spaces(turns, told):
     answer(turns, "/tokens Hello the hat")
     table = [line.split() for line in told(turns).splitlines()]

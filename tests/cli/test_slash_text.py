@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 
 import pytest
 
@@ -131,7 +132,19 @@ def test_export_writes_markdown_or_json_and_never_over_a_file(turns, tmp_path):
     assert (tmp_path / "chat.md").read_text() == text
 
 
-def test_copy_asks_the_terminal(start, monkeypatch):
+def test_an_export_that_fails_leaves_no_file(turns, tmp_path):
+    turns.take("Hello")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(UsageError, match=r"chat\.md: File too large"):
+            answer(turns, f"/export {tmp_path / 'chat.md'}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_copy_asks_the_terminal(start, monkeypatch, told):
     turns = start(terminal=True)
     monkeypatch.setenv("TERM", "dumb")
     turns.take("Hello")
@@ -141,5 +154,8 @@ def test_copy_asks_the_terminal(start, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     turns.take("Hello")
     turns.conversation.messages[-1]["content"] = "é"
+    monkeypatch.setenv("COLUMNS", "80")
+    told(turns)
     answer(turns, "/copy")
+    assert told(turns).count("\n") == 1
     assert "\x1b]52;c;w6k=\x07" in turns.output.stdout.getvalue()
