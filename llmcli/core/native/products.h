@@ -6,6 +6,16 @@ enum { PANEL_VECTORS = 2, PANEL = PANEL_VECTORS * LANES };
 /* Rows of x at a time: as many as leave their sums in registers. */
 enum { ROWS = VECTOR == 64 ? 12 : 6 }; /* MOST_QUERIES at most */
 
+/* One number of fp32, or of bf16, wherever it lies. */
+INLINE float load_one(const char *p, Kind kind)
+{
+    float x;
+    if (kind == BF16)
+        return read(p, 0, BF16);
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
 INLINE vf4 load_four(const char *p, Kind kind)
 {
     typedef uint16_t vh4 __attribute__((vector_size(8)));
@@ -33,7 +43,7 @@ INLINE void turn(const void *x, Kind kind, long stride, long rows, long columns,
             if (j + 4 > rows || k + 4 > columns) {
                 for (long i = k; i < k + 4 && i < columns; i++, p += size, at += width)
                     for (long r = 0; r < 4; r++)
-                        at[r] = j + r < rows ? read(p + r * stride, 0, kind) : 0;
+                        at[r] = j + r < rows ? load_one(p + r * stride, kind) : 0;
                 continue;
             }
             const vf4 a = load_four(p, kind), b = load_four(p + stride, kind);
