@@ -109,10 +109,15 @@ INLINE void store_kind(void *p, long at, vf v, Kind kind)
         store((float *)p + at, v);
         return;
     }
+#if defined(__AVX512BF16__) && VECTOR == 64
+    const __m256bh rounded = _mm512_cvtneps_pbh((__m512)v);
+    memcpy((uint16_t *)p + at, &rounded, sizeof rounded);
+#else
     vu bits = (vu)v, even = bits >> 16 & 1, rounded = (bits + 0x7fff + even) >> 16;
     vu nan = (vu)(v != v), quiet = bits >> 16 | 0x40;
     vh h = __builtin_convertvector((rounded & ~nan) | (quiet & nan), vh);
     memcpy((uint16_t *)p + at, &h, sizeof h);
+#endif
 }
 
 typedef float vf4 __attribute__((vector_size(16)));
