@@ -72,7 +72,6 @@ INLINE float dot_pairs(const uint16_t *x, const uint16_t *w, long in)
         UNROLL
         for (int i = 0; i < SUMS; i++) {
             const long at = k + i * BLOCK_COLUMNS;
-            __builtin_prefetch(w + at + AHEAD / 2);
             sums[i] = add_pairs(sums[i], load_bits(w + at), load_bits(x + at));
         }
     for (; k + BLOCK_COLUMNS <= in; k += BLOCK_COLUMNS)

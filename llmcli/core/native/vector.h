@@ -15,7 +15,7 @@
 /* Before a loop over registers: only where it is unrolled do they stay registers. */
 #define UNROLL _Pragma("GCC unroll 16")
 /* Bytes from where weights are read to where they are asked for ahead: work on each number leaves
-   the CPU too few loads under way by itself. fp32 needs no help. */
+   the CPU too few loads under way by itself. What is multiplied as it is needs no help. */
 #define AHEAD 4096
 #define INLINE static inline __attribute__((always_inline))
 
