@@ -4,8 +4,10 @@ A decode step reads every weight once: with pages of 4 KiB it waits for thousand
 translations (https://docs.kernel.org/admin-guide/mm/transhuge.html). It knows nothing of models.
 """
 
+import ctypes
 import math
 import mmap
+import sys
 
 import torch
 from torch import Tensor
@@ -40,3 +42,10 @@ class WeightMemory:
     def hold(self, tensor: Tensor) -> Tensor:
         """The same numbers, in this memory."""
         return self.empty(tuple(tensor.shape), dtype=tensor.dtype).copy_(tensor)
+
+
+def return_freed() -> None:
+    """Give the system back what was freed: glibc keeps it, below whatever is still in use."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

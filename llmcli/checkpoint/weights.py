@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, by_target
-from llmcli.checkpoint.memory import WeightMemory
+from llmcli.checkpoint.memory import WeightMemory, return_freed
 from llmcli.checkpoint.quantization import Kind
 from llmcli.checkpoint.quantized import Unpacked, build_linear, unpack
 from llmcli.core.config import ModelConfig
@@ -139,6 +139,7 @@ def load_decoder(
         if progress is not None:
             progress(sum(headers[tensor.name].nbytes for tensor in matrices))
     decoder.load_state_dict(state, strict=True, assign=True)
+    return_freed()
     return decoder.requires_grad_(False).eval()
 
 

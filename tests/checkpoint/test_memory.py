@@ -1,5 +1,6 @@
 """The memory that weights are read into."""
 
+import ctypes
 import mmap
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import torch
 
 from llmcli.checkpoint import memory
 from llmcli.checkpoint.memory import WeightMemory
+
+LIBC = ctypes.CDLL(None)
+LIBC.malloc.restype, LIBC.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+LIBC.free.restype, LIBC.free.argtypes = None, [ctypes.c_void_p]
 
 
 def test_tensors_lie_apart_and_aligned() -> None:
@@ -44,6 +49,25 @@ def test_where_the_system_has_none_it_is_ordinary_memory(monkeypatch) -> None:
     monkeypatch.setattr(memory, "_GRANTED", False)
     held = WeightMemory().hold(torch.arange(6).view(2, 3))
     assert held.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.skipif(not hasattr(LIBC, "malloc_trim"), reason="not glibc")
+def test_what_was_freed_goes_back_to_the_system() -> None:
+    size, count = 64 << 10, 1024
+    blocks = [LIBC.malloc(size) for _ in range(count)]
+    above = LIBC.malloc(size)  # as long as it is there, those below it stay the process's
+    for block in blocks:
+        ctypes.memset(block, 1, size)
+        LIBC.free(block)
+    before = resident_bytes()
+    memory.return_freed()
+    LIBC.free(above)
+    assert before - resident_bytes() > size * count // 2
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * mmap.PAGESIZE
 
 
 def flags_of(address: int) -> list[str]:
