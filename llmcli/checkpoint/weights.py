@@ -106,7 +106,6 @@ def load_decoder(
         _module(tensor): [] for tensor in expected if tensor.packing is not None
     }
     files, memory = MappedFiles(folder), WeightMemory()
-
     new = memory.empty if device.type == "cpu" else partial(torch.empty, device=device)
     for target, parts in by_target(expected).items():
         matrices = packed.get(_module(parts[0]))
