@@ -20,12 +20,13 @@ from llmcli.checkpoint.weights import load_decoder
 from llmcli.core.model import Decoder
 
 
-def write_model(folder: Path, config: dict[str, Any]) -> Path:
+def write_model(folder: Path, config: dict[str, Any], stored: torch.dtype = torch.float32) -> Path:
     """A folder of random weights; settings that are None are left out of config.json."""
     folder.mkdir(exist_ok=True)
     config = {key: value for key, value in config.items() if value is not None}
     write_json(folder / "config.json", config)
-    save_file(random_weights(config, seed=1), folder / "model.safetensors", {"format": "pt"})
+    weights = {name: value.to(stored) for name, value in random_weights(config, seed=1).items()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
     return folder
 
 

@@ -42,6 +42,11 @@ class Expected:
     kind: Kind | None = None
 
     @property
+    def module(self) -> str:
+        """The module of the core that has the target."""
+        return self.target.rpartition(".")[0]
+
+    @property
     def concept(self) -> str:
         """Its name in the literature; of a fused tensor all of them."""
         return " ".join(part.concept for part in self.parts)

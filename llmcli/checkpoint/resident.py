@@ -5,11 +5,12 @@ and reads no numbers.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from llmcli.checkpoint.layout import Expected
+from llmcli.checkpoint.headers import TensorHeader
+from llmcli.checkpoint.layout import Expected, by_target
 from llmcli.checkpoint.quantization import Kind, Packing
 
 Form = Literal["plain", "codes", "scales", "zeros", "groups"]
@@ -21,6 +22,7 @@ _FORMS: dict[Kind, Form] = {
     "g_idx": "groups",
 }
 _NORM_BYTES = 4  # norms stay in fp32 whatever the rest is in
+_BF16_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -36,31 +38,55 @@ class Held:
     n_bytes: int
 
 
-def held(expected: Iterable[Expected], itemsize: int) -> Iterator[Held]:
-    """What each module of the core takes; `itemsize`: bytes of an activation.
+def kept_narrow(
+    expected: Iterable[Expected], headers: Mapping[str, TensorHeader]
+) -> frozenset[str]:
+    """Targets of plain matrices that lie in bf16 in the file: kernels that widen W as they read it
+    leave them so where fp32 is computed in. Tensors without a header, in other files, are taken to
+    lie in it if any do."""
+    expected = list(expected)
+    in_bf16 = {name for name, header in headers.items() if header.dtype == "BF16"}
+    in_bf16 |= {part.name for part in expected if in_bf16} - headers.keys()
+    packed = {tensor.module for tensor in expected if tensor.packing is not None}
+    return frozenset(
+        target
+        for target, parts in by_target(expected).items()
+        if parts[0].module not in packed
+        and all(len(part.shape) == 2 and part.name in in_bf16 for part in parts)
+    )
+
+
+def held(
+    expected: Iterable[Expected], itemsize: int, narrow: Collection[str] = ()
+) -> Iterator[Held]:
+    """What each module of the core takes; `itemsize`: bytes of an activation; `narrow`: see
+    `kept_narrow`.
 
     Exact, but for GPTQ's sorted columns: it is taken that the parts of a fused module, which have
     one input, share one order of its columns. Only numbers would tell.
     """
     modules: dict[str, list[Expected]] = {}
     for tensor in expected:
-        modules.setdefault(tensor.target.rpartition(".")[0], []).append(tensor)
+        modules.setdefault(tensor.module, []).append(tensor)
     for tensors in modules.values():
         component = tensors[0].component
         width = _NORM_BYTES if component == "norms" else itemsize
         plain = [tensor for tensor in tensors if tensor.packing is None]
         for tensor in plain:
             count = math.prod(tensor.shape)
-            yield Held(component, "plain", count, 8 * width, count * width)
+            each = _BF16_BYTES if tensor.target in narrow else width
+            yield Held(component, "plain", count, 8 * each, count * each)
         kinds = {kind: None for tensor in tensors for kind in _kinds(tensor)}
         for packing in _matrices(tensors, joined=any(len(tensor.shape) > 1 for tensor in plain)):
             for kind in kinds:
                 yield _packed(component, packing, kind, itemsize)
 
 
-def resident_bytes(expected: Iterable[Expected], itemsize: int) -> int:
+def resident_bytes(
+    expected: Iterable[Expected], itemsize: int, narrow: Collection[str] = ()
+) -> int:
     """All of it together."""
-    return sum(part.n_bytes for part in held(expected, itemsize))
+    return sum(part.n_bytes for part in held(expected, itemsize, narrow))
 
 
 def _kinds(tensor: Expected) -> tuple[Kind, ...]:

@@ -16,6 +16,8 @@ from llmcli.checkpoint.layout import Expected, by_target
 from llmcli.checkpoint.memory import WeightMemory, return_freed
 from llmcli.checkpoint.quantization import Kind
 from llmcli.checkpoint.quantized import Unpacked, build_linear, unpack
+from llmcli.checkpoint.resident import kept_narrow
+from llmcli.core import ops
 from llmcli.core.config import ModelConfig
 from llmcli.core.linear import AnyLinear, QuantizedEmbedding, QuantizedLinear
 from llmcli.core.model import Decoder
@@ -94,8 +96,9 @@ def load_decoder(
     """A Decoder filled from the folder's weight files, ready to run.
 
     Each tensor is copied once, fused and converted on the way, and its pages of the file given
-    back. Modules with parts that are packed, or to be rounded, are replaced by quantized ones, one
-    after the other: no two are held plain at a time.
+    back; where fp32 is computed in, matrices that lie in bf16 may stay so (`ops.widens`). Modules
+    with parts that are packed, or to be rounded, are replaced by quantized ones, one after the
+    other: no two are held plain at a time.
     `headers` and `expected` must have passed `check_tensors`. `progress` is told the bytes of the
     file done with each step.
     """
@@ -103,17 +106,21 @@ def load_decoder(
         decoder = Decoder(config)
     state: dict[str, Tensor] = {}
     packed: dict[str, list[Expected]] = {
-        _module(tensor): [] for tensor in expected if tensor.packing is not None
+        tensor.module: [] for tensor in expected if tensor.packing is not None
     }
     files, memory = MappedFiles(folder), WeightMemory()
     new = memory.empty if device.type == "cpu" else partial(torch.empty, device=device)
+    narrow = kept_narrow(expected, headers) if ops.widens(device, dtype) else frozenset()
+    if "embed.weight" in narrow:
+        decoder.embed.computed_in = dtype
     for target, parts in by_target(expected).items():
-        matrices = packed.get(_module(parts[0]))
+        matrices = packed.get(parts[0].module)
         if matrices is not None and not target.endswith(".bias"):
             matrices += parts
             continue
         # Norms stay in fp32 whatever the rest is in: they are small, and sensitive.
         wanted = torch.float32 if parts[0].component == "norms" else dtype
+        wanted = torch.bfloat16 if target in narrow else wanted
         state[target] = _fill(files, headers, parts, wanted, new)
         if progress is not None:
             progress(sum(headers[part.name].nbytes for part in parts))
@@ -187,11 +194,6 @@ def _plain(
     if len(parts) == 1 and not parts[0].transposed:
         return files.tensor(headers[parts[0].name]).to(device=device, dtype=dtype)
     return _fill(files, headers, parts, dtype, partial(torch.empty, device=device))
-
-
-def _module(tensor: Expected) -> str:
-    """The module of the core that a tensor fills a parameter of."""
-    return tensor.target.rpartition(".")[0]
 
 
 def _unpack_parts(

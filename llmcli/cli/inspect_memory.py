@@ -78,6 +78,13 @@ def _weight_notes(report: "Inspection") -> Iterator[str]:
             "int8 has a scale for each row, int4 one for 32 columns; the matrix of the vocabulary "
             "keeps 8 bits. What is not rounded is in bf16, norms in fp32."
         )
+        fp32 = told.weights[0]
+        if fp32.held_bytes is not None and fp32.held_bytes < fp32.naive_bytes:
+            yield (
+                "fp32: on the CPU, matrices that lie in bf16 in the files stay so and are widened "
+                "as they are read; without the native kernels, or on CUDA, they take what "
+                "parameters × bits says."
+            )
         layout = told.file_layout
         yield (
             f"As GPTQ and AWQ files have int4 (groups of 128, embeddings in 16 bit): "

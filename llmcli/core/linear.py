@@ -56,12 +56,18 @@ class Linear(nn.Linear):
 class Embedding(nn.Embedding):
     """A row for each id, weight (vocab_size, d_model); where tied, the unembedding too."""
 
+    computed_in: torch.dtype | None = None  # where that is not what the weight is held in
+
     def reset_parameters(self) -> None:
         """Nothing, as for `Linear`."""
 
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (...) -> (..., d_model) in `dtype`."""
+        return super().forward(ids).to(self.dtype)
+
     @property
     def dtype(self) -> torch.dtype:
-        return self.weight.dtype
+        return self.computed_in or self.weight.dtype
 
     @property
     def device(self) -> torch.device:

@@ -63,7 +63,10 @@ def linear(
             _KINDS[y.dtype],
         )
         return y
-    if _working(x, dtype) != x.dtype:
+    narrow = (x.dtype, weight.dtype) == (torch.float32, torch.bfloat16)
+    if narrow and torch.is_grad_enabled():
+        weight = weight.to(x.dtype)
+    elif narrow or _working(x, dtype) != x.dtype:
         return _by_blocks(x, weight, bias, dtype)
     y = F.linear(x, weight, bias)
     return y if dtype is None else y.to(dtype)
@@ -271,6 +274,12 @@ def survey(x: Tensor) -> tuple[int, float, float]:
     if _runs_natively(x) and x.dtype == torch.float32:
         return native.survey(x.data_ptr(), x.numel())
     return int(x.argmax()), float(x.max()), float(torch.logsumexp(x, dim=0))
+
+
+def widens(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `linear` takes x in `dtype` and W in bf16, which it widens as it reads: nothing is
+    lost, and half of the memory need not be read."""
+    return kernels.chosen() != "torch" and device.type == "cpu" and dtype == torch.float32
 
 
 def can_record(device: torch.device, dtype: torch.dtype) -> bool:

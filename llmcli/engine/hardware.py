@@ -12,8 +12,8 @@ import torch
 
 from llmcli.checkpoint.layout import Expected, by_target
 from llmcli.checkpoint.quantization import OWN
-from llmcli.checkpoint.resident import resident_bytes
-from llmcli.core import cpu, kernels
+from llmcli.checkpoint.resident import kept_narrow, resident_bytes
+from llmcli.core import cpu, kernels, ops
 from llmcli.engine.folder import CheckedFolder
 from llmcli.errors import OutOfMemoryError, UsageError
 
@@ -71,7 +71,7 @@ def fast_dtypes(device: torch.device) -> frozenset[str]:
 
 def refuse_if_too_large(checked: CheckedFolder, dtype: torch.dtype, device: torch.device) -> None:
     """Raises OutOfMemoryError, with the numbers, where the weights alone do not fit."""
-    needed = _needed_bytes(checked, dtype)
+    needed = _needed_bytes(checked, dtype, device)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory_bytes()
     if free is not None and needed > free:
         scheme = checked.scheme
@@ -79,25 +79,28 @@ def refuse_if_too_large(checked: CheckedFolder, dtype: torch.dtype, device: torc
         raise OutOfMemoryError(
             f"{checked.name}: the weights take {needed / GIB:.1f} GiB in {kind}, "
             f"and {free / GIB:.1f} GiB are free on {device}",
-            hint=_way_out(checked, dtype, free),
+            hint=_way_out(checked, dtype, device, free),
         )
 
 
-def _way_out(checked: CheckedFolder, dtype: torch.dtype, free: int) -> str:
+def _way_out(checked: CheckedFolder, dtype: torch.dtype, device: torch.device, free: int) -> str:
     """The least change that would make it fit."""
-    half = torch.bfloat16
-    if checked.scheme is None and dtype == torch.float32 and _needed_bytes(checked, half) <= free:
+    half = _needed_bytes(checked, torch.bfloat16, device)
+    if checked.scheme is None and dtype == torch.float32 and half <= free:
         return "try --dtype bf16"
     if checked.description.scheme is None:
         for quant, scheme in OWN.items():
-            if scheme != checked.scheme and _needed_bytes(checked.rounded_to(quant), dtype) <= free:
+            rounded = checked.rounded_to(quant)
+            if scheme != checked.scheme and _needed_bytes(rounded, dtype, device) <= free:
                 return f"try --quant {quant}"
     return "try a smaller model"
 
 
-def _needed_bytes(checked: CheckedFolder, dtype: torch.dtype) -> int:
+def _needed_bytes(checked: CheckedFolder, dtype: torch.dtype, device: torch.device) -> int:
     """All weights, and what the module that takes most takes besides while it is loaded."""
-    resident = resident_bytes(checked.expected, dtype.itemsize)
+    widens = ops.widens(device, dtype)
+    narrow = kept_narrow(checked.expected, checked.headers) if widens else frozenset()
+    resident = resident_bytes(checked.expected, dtype.itemsize, narrow)
     groups = by_target(checked.expected).values()
     return resident + max(
         sum(_scratch_bytes(checked, part, parts) for part in parts) for parts in groups

@@ -260,6 +260,7 @@ def _memory(declared: ListedConfig, roles: Roles, totals: Totals) -> Memory:
     return model_memory(
         config,
         expected_among(family, config, roles.plain, description.scheme) if runs else None,
+        roles.plain,
         parameters=count_parameters(family, config),
         file_bytes=totals.bytes,
     )

@@ -4,13 +4,14 @@ It knows how this tool holds weights and caches; it knows nothing of any machine
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, rounded
 from llmcli.checkpoint.quantization import OWN, Quant
-from llmcli.checkpoint.resident import Form, held
+from llmcli.checkpoint.resident import Form, held, kept_narrow
 from llmcli.core.config import ModelConfig
 from llmcli.engine.limits import PREFILL_CHUNK
 
@@ -82,7 +83,8 @@ class HeldPart:
 @dataclass(frozen=True)
 class WeightMemory:
     """Weights in one precision. `naive_bytes`: parameters × bits. `held_bytes`: what this tool
-    holds, the sum of `parts`; None where nothing tells, or where the files are packed already."""
+    holds, the sum of `parts`; None where nothing tells, or where the files are packed already.
+    With fp32 that is what native kernels hold: matrices that lie in bf16 in the files stay so."""
 
     precision: Precision
     naive_bytes: int
@@ -177,10 +179,16 @@ def counted_memory(parameters: int, file_bytes: int) -> Memory:
 
 
 def model_memory(
-    config: ModelConfig, expected: Sequence[Expected] | None, *, parameters: int, file_bytes: int
+    config: ModelConfig,
+    expected: Sequence[Expected] | None,
+    headers: Mapping[str, TensorHeader],
+    *,
+    parameters: int,
+    file_bytes: int,
 ) -> Memory:
     """`expected` are the tensors that the files must hold, packed or not; None: this tool cannot
-    load them. `parameters` is how many they stand for, each counted once."""
+    load them; `headers` are what is there of them. `parameters` is how many they stand for, each
+    counted once."""
     counted = counted_memory(parameters, file_bytes)
     known = replace(
         counted,
@@ -194,9 +202,10 @@ def model_memory(
     if any(tensor.packing is not None for tensor in expected):
         parts = _parts(expected, 2)
         return replace(known, packed=PackedMemory(sum(part.bytes for part in parts), parts))
+    narrow = kept_narrow(expected, headers)
     return replace(
         known,
-        weights=tuple(_weights(row, expected, config.tied) for row in counted.weights),
+        weights=tuple(_weights(row, expected, narrow, config.tied) for row in counted.weights),
         file_layout=_file_layout(expected),
     )
 
@@ -277,18 +286,22 @@ def _sum(terms: Iterable[tuple[int, int]]) -> int:
     return sum(count * width for count, width in terms)
 
 
-def _weights(row: WeightMemory, expected: Sequence[Expected], tied: bool) -> WeightMemory:
+def _weights(
+    row: WeightMemory, expected: Sequence[Expected], narrow: Collection[str], tied: bool
+) -> WeightMemory:
     quant, itemsize = _HELD[row.precision]
     if quant != "none":
         expected = [rounded(tensor, OWN[quant], tied=tied) for tensor in expected]
-    parts = _parts(expected, itemsize)
+    parts = _parts(expected, itemsize, narrow)
     return replace(row, held_bytes=sum(part.bytes for part in parts), parts=parts)
 
 
-def _parts(expected: Iterable[Expected], itemsize: int) -> tuple[HeldPart, ...]:
+def _parts(
+    expected: Iterable[Expected], itemsize: int, narrow: Collection[str] = ()
+) -> tuple[HeldPart, ...]:
     """What is held, the same kinds of a component together."""
     sums: dict[tuple[str, Form, int], tuple[int, int]] = {}
-    for part in held(expected, itemsize):
+    for part in held(expected, itemsize, narrow):
         key = part.component, part.form, part.bits
         values, n_bytes = sums.get(key, (0, 0))
         sums[key] = values + part.values, n_bytes + part.n_bytes

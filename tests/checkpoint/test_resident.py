@@ -13,7 +13,8 @@ from llmcli.checkpoint.config_json import read_description
 from llmcli.checkpoint.headers import read_folder
 from llmcli.checkpoint.layout import Expected, expected_among, rounded
 from llmcli.checkpoint.quantization import OWN, Quant
-from llmcli.checkpoint.resident import held, resident_bytes
+from llmcli.checkpoint.resident import held, kept_narrow, resident_bytes
+from llmcli.core import ops
 from llmcli.core.model import Decoder
 
 
@@ -37,6 +38,19 @@ def test_every_family_in_every_precision(name: str, tmp_path: Path) -> None:
         for quant in ("none", "int8", "int4"):
             told = resident_bytes(expected_of(folder, quant), dtype.itemsize)
             assert told == held_by(load_ours(folder, dtype, quant)), (dtype, quant)
+
+
+@pytest.mark.parametrize("name", ["llama gqa", "gpt2", "qwen2", "gemma3_text"])
+@pytest.mark.parametrize("quant", ["none", "int4"])
+def test_matrices_that_stay_in_bf16(name: str, quant: Quant, tmp_path: Path) -> None:
+    folder = write_model(tmp_path, CONFIGS[name], torch.bfloat16)
+    expected = expected_of(folder, quant)
+    narrow = kept_narrow(expected, read_folder(folder))
+    left_plain = quant == "none" or name in ("gpt2", "qwen2")  # positions; a table that is not tied
+    assert bool(narrow) == left_plain
+    widens = ops.widens(torch.device("cpu"), torch.float32)
+    told = resident_bytes(expected, 4, narrow if widens else ())
+    assert told == held_by(load_ours(folder, torch.float32, quant))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from tiny_models import random_weights, write_json
 
 from llmcli.checkpoint.families import FAMILIES
+from llmcli.core import kernels
 
 # Sums in fp32, added up in another order by each instruction set.
 LARGEST_ERROR = 4e-6
@@ -30,6 +31,27 @@ def test_logits_equal_the_reference(name: str, tmp_path: Path, oracle_errors: Or
     folder = write_model(tmp_path, CONFIGS[name])
     errors = logit_errors(load_ours(folder), load_reference(folder, torch.float64))
     oracle_errors[name] = errors
+    assert max(errors.values()) < LARGEST_ERROR, errors
+
+
+@pytest.mark.parametrize("way", kernels.available())
+@pytest.mark.parametrize("name", ["llama gqa", "llama untied", "gemma2", "gpt2", "qwen2", "phi3"])
+@torch.inference_mode()
+def test_fp32_loses_nothing_where_weights_stay_in_bf16(name: str, way: str, tmp_path: Path) -> None:
+    folder = write_model(tmp_path, CONFIGS[name], torch.bfloat16)
+    reference = load_reference(folder, torch.float64)
+    ours = load_ours(folder)
+    matrices = [held for held in ours.state_dict().values() if held.dim() == 2]
+    assert {held.dtype for held in matrices} == {
+        torch.float32 if kernels.chosen() == "torch" else torch.bfloat16
+    }
+    assert ours.dtype == torch.float32
+    before = kernels.chosen()
+    kernels.use(way)  # torch among them: whoever differentiates goes there
+    try:
+        errors = logit_errors(ours, reference)
+    finally:
+        kernels.use(before)
     assert max(errors.values()) < LARGEST_ERROR, errors
 
 

@@ -26,7 +26,7 @@ KIB, MIB = 1024, 1024**2
 def memory_of(config: dict[str, Any]) -> Memory:
     description = describe(config, Path("config.json"))
     tensors = expected_tensors(description.family, description.config)
-    return model_memory(description.config, tensors, parameters=134_515_008, file_bytes=0)
+    return model_memory(description.config, tensors, {}, parameters=134_515_008, file_bytes=0)
 
 
 @pytest.mark.parametrize(
@@ -138,4 +138,6 @@ def test_of_a_shard_the_whole_model_is_told(tmp_path: Path) -> None:
     folder = write_shape(tmp_path, SMOLLM2_135M, n_shards=3)
     memory = inspect(resolve(str(folder / "model-00002-of-00003.safetensors"))).memory
     assert memory.parameters == 134_515_008
-    assert memory.weights == memory_of(SMOLLM2_135M).weights
+    assert memory.weights == inspect(resolve(str(folder))).memory.weights
+    held = {row.precision: row.held_bytes for row in memory.weights}
+    assert held["fp32"] == held["bf16"] == memory_of(SMOLLM2_135M).weights[1].held_bytes
