@@ -220,24 +220,26 @@ static void check_crowd(const Kernels *k, long n, long group, long width, long p
                         long window, Kind kind)
 {
     const long heads = 2 * group, end = position + n;
-    float *q = numbers(n * heads * width, F32), *keys = numbers(end * width, F32);
-    float *values = numbers(end * width, F32), *room;
+    const Kind of = k->pairs && width % 2 == 0 ? kind : F32;
+    void *q = numbers(n * heads * width, of), *keys = numbers(end * width, of);
+    void *values = numbers(end * width, of);
+    float *room;
     void *z = numbers(n * heads * width, kind);
     room = malloc(sizeof(float) * (size_t)crowd_room(n * group, width));
-    Crowd op = {n, group, heads, width, position, window, q, keys, values, z, kind, 0};
+    Crowd op = {n, group, heads, width, position, window, q, keys, values, z, of, kind, 0};
     k->attend_crowd(&op, room);
     for (long i = 0; i < n; i++)
         for (long h = 0; h < group; h++) {
-            const float *query = q + (i * heads + h) * width;
+            const long query = (i * heads + h) * width;
             double *sums = calloc((size_t)width, sizeof *sums), total = 0;
             const long last = position + i + 1;
             for (long p = window && last > window ? last - window : 0; p < last; p++) {
                 double score = 0;
                 for (long d = 0; d < width; d++)
-                    score += (double)query[d] * keys[p * width + d];
+                    score += (double)at(q, query + d, of) * at(keys, p * width + d, of);
                 total += exp(score);
                 for (long d = 0; d < width; d++)
-                    sums[d] += exp(score) * values[p * width + d];
+                    sums[d] += exp(score) * at(values, p * width + d, of);
             }
             for (long d = 0; d < width; d++)
                 expect("crowd", k->name, at(z, (i * heads + h) * width + d, kind), sums[d] / total,

@@ -23,6 +23,7 @@
 const Kernels TABLE = {
     .name = TEXT(NAME),
     .panel = PANEL,
+    .pairs = MULTIPLIES_BF16,
     .dense_prepare = dense_prepare,
     .dense = dense,
     .multiply = multiply,

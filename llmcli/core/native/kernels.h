@@ -107,9 +107,9 @@ typedef struct {
 /* n tokens from `position` on, of one KV head: `group` query heads each, of `heads` side by side. */
 typedef struct {
     long n, group, heads, width, position, window; /* window 0: all positions are seen */
-    const float *q, *keys, *values;
+    const void *q, *keys, *values;
     void *z;
-    Kind z_kind;
+    Kind kind, z_kind; /* kind: of q, keys and values; bf16 where the kernels have `pairs` */
     float softcap;
 } Crowd;
 
@@ -119,12 +119,13 @@ enum { CROWD_CHUNK = 128, MOST_QUERIES = 12 };
 /* Numbers of memory that attend_crowd works in. */
 static inline long crowd_room(long n_queries, long width)
 {
-    return width * CROWD_CHUNK + MOST_QUERIES * CROWD_CHUNK + n_queries * (width + 2);
+    return 2 * width * CROWD_CHUNK + MOST_QUERIES * CROWD_CHUNK + n_queries * (width + 2);
 }
 
 typedef struct {
     const char *name;
     long panel; /* output rows that the kernels for many rows of x take at a time */
+    int pairs;  /* whether attend_crowd takes bf16, of even width */
     void (*dense_prepare)(const Dense *op, long first_row, long last_row);
     void (*dense)(const Dense *op, long first, long last);
     void (*multiply)(const Dense *op, long panel, long first, long last, float *room);

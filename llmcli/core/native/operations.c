@@ -161,7 +161,8 @@ typedef struct {
     const Attention *a;
     const Held *held;
     long position, chunks, rows; /* rows: of one piece */
-    float *q;                  /* (n, heads, width), rotated and scaled */
+    Kind kind;                 /* of q, and of the keys and values to attend to */
+    char *q;                   /* (n, heads, width), rotated and scaled */
     const void *keys, *values; /* those to attend to: the cache's, or a copy in fp32 */
     long stride; /* numbers from one head's keys to the next one's */
     float *rooms;
@@ -183,9 +184,10 @@ static void enter_row(void *context, long row)
     const char *k = (const char *)a->k + row * a->k_stride * size;
     const char *v = (const char *)a->v + row * a->v_stride * size;
     float *room = p->rooms + pool_thread() * p->room;
-    for (long head = 0; head < a->heads; head++)
-        kernels->rotate(q + head * width * size, a->kind, width, a->rotated, cos, sin, a->scale,
-                        p->q + (row * a->heads + head) * width);
+    for (long head = 0; head < a->heads; head++) {
+        kernels->rotate(q + head * width * size, a->kind, width, a->rotated, cos, sin, a->scale, room);
+        kernels->narrow(room, width, p->q + (row * a->heads + head) * width * bytes(p->kind), p->kind);
+    }
     for (long head = 0; head < a->kv_heads; head++) {
         const long at = (head * stride + (p->position + row) * width) * size;
         kernels->rotate(k + head * width * size, a->kind, width, a->rotated, cos, sin, 1.0f, room);
@@ -208,14 +210,14 @@ static void attend_rows(void *context, long piece)
     const Attention *a = p->a;
     const long group = a->heads / a->kv_heads, kv_head = piece % a->kv_heads;
     const long row = ((a->n - 1) / p->rows - piece / a->kv_heads) * p->rows;
-    const long head = row * a->heads + kv_head * group;
+    const long head = row * a->heads + kv_head * group, each = bytes(p->kind);
     const Crowd crowd = {.n = row + p->rows < a->n ? p->rows : a->n - row, .group = group,
                          .heads = a->heads, .width = a->width, .position = p->position + row,
-                         .window = a->window, .q = p->q + head * a->width,
-                         .keys = (const float *)p->keys + kv_head * p->stride,
-                         .values = (const float *)p->values + kv_head * p->stride,
-                         .z = (char *)a->z + head * a->width * bytes(a->kind), .z_kind = a->kind,
-                         .softcap = a->softcap};
+                         .window = a->window, .q = p->q + head * a->width * each,
+                         .keys = (const char *)p->keys + kv_head * p->stride * each,
+                         .values = (const char *)p->values + kv_head * p->stride * each,
+                         .z = (char *)a->z + head * a->width * bytes(a->kind),
+                         .kind = p->kind, .z_kind = a->kind, .softcap = a->softcap};
     kernels->attend_crowd(&crowd, p->rooms + pool_thread() * p->room);
 }
 
@@ -233,7 +235,8 @@ static int run_attention(const Attention *a, Moment moment)
 {
     const Held *held = moment.held + a->layer;
     const long width = a->width, end = moment.position + a->n;
-    Pass p = {.a = a, .held = held, .position = moment.position,
+    const int pairs = a->n > 1 && a->kind == BF16 && kernels->pairs && width % 2 == 0;
+    Pass p = {.a = a, .held = held, .position = moment.position, .kind = pairs ? BF16 : F32,
               .keys = held->keys, .values = held->values, .stride = held->capacity * width};
     const long group = a->heads / a->kv_heads;
     p.rows = (QUERIES_PER_PIECE + group - 1) / group;
@@ -248,7 +251,7 @@ static int run_attention(const Attention *a, Moment moment)
         p.one = (Attend){.heads = a->heads, .kv_heads = a->kv_heads, .width = width,
                          .first = unseen > 0 ? unseen : 0, .last = end, .chunk = ATTENTION_CHUNK,
                          .stride = p.stride, .keys = p.keys, .values = p.values, .kind = a->kind,
-                         .q = p.q, .softcap = a->softcap};
+                         .q = (const float *)p.q, .softcap = a->softcap};
         p.chunks = (end - p.one.first + ATTENTION_CHUNK - 1) / ATTENTION_CHUNK;
         p.one.parts = scratch(2, sizeof(float) * (size_t)(a->heads * p.chunks * (width + 2)));
         if (!p.one.parts)
@@ -258,7 +261,7 @@ static int run_attention(const Attention *a, Moment moment)
         return 1;
     }
     pool_run(enter_row, &p, a->n);
-    if (a->kind != F32) {
+    if (a->kind != p.kind) {
         p.stride = end * width;
         p.wide = scratch(2, sizeof(float) * (size_t)(2 * a->kv_heads * p.stride));
         if (!p.wide)
