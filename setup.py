@@ -12,6 +12,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("llmcli/core/native")
+OPERATIONS = ("module", "program", "operations", "attention", "pool")
 LEVELS = {
     "baseline": (16, []),
     "avx2": (32, ["-march=x86-64-v3"]),
@@ -42,7 +43,7 @@ setup(
     ext_modules=[
         Extension(
             "llmcli.core._native",
-            [str(SOURCES / name) for name in ("module.c", "operations.c", "pool.c")],
+            [str(SOURCES / f"{name}.c") for name in OPERATIONS],
             depends=sorted(str(path) for path in SOURCES.glob("*.h")),
             extra_compile_args=[*FLAGS, "-pthread"],
             extra_link_args=["-pthread"] + ([] if sys.platform == "darwin" else ["-lm"]),

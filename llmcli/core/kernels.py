@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from llmcli.core.cache import KVCache
 from llmcli.errors import UsageError
@@ -19,7 +20,9 @@ except ImportError:  # built without a compiler
 native = _native  # for `ops`
 
 # In the order of their numbers in native/operations.h.
-_OPERATIONS = ("linear", "packed linear", "attention", "norm", "activation", "add", "gather")
+_OPERATIONS = (
+    *("linear", "packed linear", "attention", "norm", "activation", "add", "gather", "embedding"),
+)
 
 _chosen = "torch"
 
@@ -74,12 +77,19 @@ def recording() -> Iterator[list[object]]:
         program.append(native.recorded())
 
 
-def replay(program: object, cache: KVCache) -> dict[str, int]:
-    """Run the operations again, on the memory they had, for the position after the cache's.
+def replay(program: object, cache: KVCache, token: int, result: Tensor) -> dict[str, int]:
+    """Run the operations again, on the memory they had, for `token` at the position after the
+    cache's; what the last of them, a linear map, gives goes to `result`.
 
     Returns the nanoseconds that each kind of operation took."""
-    spent = native.replay(program, cache.reserve(1).data_ptr(), cache.length)
+    held = cache.reserve(1).data_ptr()
+    spent = native.replay(program, held, cache.length, token, result.data_ptr())
     return dict(zip(_OPERATIONS, spent, strict=True))
+
+
+def turn_to(program: object, before: tuple[int, int], after: tuple[int, int]) -> None:
+    """Attention that read its cosines and sines at the addresses `before` reads them at `after`."""
+    native.turn_to(program, before[0], *after)
 
 
 use(os.environ.get("LLMCLI_KERNELS") or available()[-1])

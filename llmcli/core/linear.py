@@ -63,7 +63,13 @@ class Embedding(nn.Embedding):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (...) -> (..., d_model) in `dtype`."""
+        if ids.numel() == 1 and ids.is_cpu and not torch.is_grad_enabled():
+            return ops.row(self.weight, int(ids), self.dtype).view(*ids.shape, -1)
         return super().forward(ids).to(self.dtype)
+
+    def at(self, position: int, dtype: torch.dtype) -> Tensor:
+        """The row of one position on the CPU, (d_model,)."""
+        return ops.row(self.weight, position, dtype, by_position=True)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -190,11 +196,10 @@ class QuantizedEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (...) -> (..., d_model)."""
-        matrix, flat = self.matrix, ids.flatten()
-        if len(flat) == 1 and ids.device.type == "cpu":
-            only = int(flat)
-            values = ops.block(matrix, slice(only, only + 1), self.dtype)
-            return values.view(*ids.shape, matrix.in_features)
+        matrix = self.matrix
+        if ids.numel() == 1 and ids.is_cpu:
+            return ops.row(matrix, int(ids), self.dtype).view(*ids.shape, matrix.in_features)
+        flat = ids.flatten()
         tile, row = flat // TILE, flat % TILE
         words = matrix.codes[tile, :, row].unsqueeze(1).unsqueeze(-1)  # a tile of one row each
         codes = unpack_codes(words.squeeze(-1).transpose(1, 2), matrix.bits, matrix.in_features)

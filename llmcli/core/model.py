@@ -200,9 +200,10 @@ class Decoder(nn.Module):
         tensor (1,), where the device alone knows it, for T = 1."""
         x: Tensor = self.embed(ids)
         if self.config.embedding_scale != 1:
-            # Rounded to the activations' dtype first, as the models were trained.
-            x = x * torch.tensor(self.config.embedding_scale, dtype=x.dtype)
-        if self.positions is not None:
-            rows = slice(start, start + ids.shape[1]) if isinstance(start, int) else start
-            x = x + self.positions.weight[rows].to(x.dtype)
-        return x
+            x = ops.scaled(x, self.config.embedding_scale)
+        if self.positions is None:
+            return x
+        if ids.numel() == 1 and isinstance(start, int) and x.is_cpu:
+            return ops.add(x, self.positions.at(start, x.dtype).view(x.shape), 1.0)
+        rows = slice(start, start + ids.shape[1]) if isinstance(start, int) else start
+        return x + self.positions.weight[rows].to(x.dtype)

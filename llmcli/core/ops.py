@@ -19,7 +19,6 @@ from llmcli.core.config import Activation
 from llmcli.core.cpu import has_matrix_unit, native_dtypes
 from llmcli.core.kernels import native
 from llmcli.core.packing import row_blocks
-from llmcli.core.tiles import TILE, padded, padded_rows
 
 if TYPE_CHECKING:
     from llmcli.core.linear import QuantizedLinear
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 # Rows of x up to which reading the weights costs more than computing with them; FEW_ROWS in
 # native/kernels.h.
 FEW = 8
-_KINDS = {torch.float32: 0, torch.bfloat16: 1}
+KINDS = {torch.float32: 0, torch.bfloat16: 1}  # those of native/kernels.h
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16"}
 _ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "relu": 2}
 _FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -46,7 +45,7 @@ def linear(
 ) -> Tensor:
     """x W^T + b: x (..., in), weight (out, in) -> (..., out), in `dtype` or x's own."""
     rows = _native_rows(x)
-    if rows and weight.dtype in _KINDS and weight.is_contiguous():
+    if rows and weight.dtype in KINDS and weight.is_contiguous():
         n_out, n_in = weight.shape
         y = torch.empty((*x.shape[:-1], n_out), dtype=dtype or x.dtype)
         native.dense(
@@ -54,13 +53,13 @@ def linear(
             n_in,
             n_out,
             x.data_ptr(),
-            _KINDS[x.dtype],
+            KINDS[x.dtype],
             weight.data_ptr(),
-            _KINDS[weight.dtype],
+            KINDS[weight.dtype],
             0 if bias is None else bias.data_ptr(),
-            0 if bias is None else _KINDS[bias.dtype],
+            0 if bias is None else KINDS[bias.dtype],
             y.data_ptr(),
-            _KINDS[y.dtype],
+            KINDS[y.dtype],
         )
         return y
     narrow = (x.dtype, weight.dtype) == (torch.float32, torch.bfloat16)
@@ -82,35 +81,13 @@ def packed_linear(x: Tensor, matrix: "QuantizedLinear", dtype: torch.dtype | Non
         *_describe(matrix),
         rows,
         x.data_ptr(),
-        _KINDS[x.dtype],
+        KINDS[x.dtype],
         0 if bias is None else bias.data_ptr(),
-        0 if bias is None else _KINDS[bias.dtype],
+        0 if bias is None else KINDS[bias.dtype],
         y.data_ptr(),
-        _KINDS[y.dtype],
+        KINDS[y.dtype],
     )
     return y
-
-
-def quantize_natively(weight: Tensor, bits: int, group: int | None) -> tuple[Tensor, Tensor] | None:
-    """Codes and scales of weight (out, in) as `packing` lays them; None where no kernel runs."""
-    if kernels.chosen() == "torch" or not weight.is_cpu or weight.dtype not in _KINDS:
-        return None
-    weight = weight.contiguous()
-    n_out, n_in = weight.shape
-    tiles, columns = padded_rows(n_out) // TILE, padded(n_in)
-    codes = torch.empty((tiles, columns * bits // 32, TILE), dtype=torch.int32)
-    scales = torch.empty((tiles, columns // (group or columns), TILE), dtype=torch.float16)
-    native.quantize(
-        n_in,
-        n_out,
-        bits,
-        group or columns,
-        weight.data_ptr(),
-        _KINDS[weight.dtype],
-        codes.data_ptr(),
-        scales.data_ptr(),
-    )
-    return codes, scales
 
 
 def _describe(matrix: "QuantizedLinear") -> tuple[int, ...]:
@@ -146,11 +123,43 @@ def _by_blocks(
 def block(matrix: "Tensor | QuantizedLinear", part: slice, dtype: torch.dtype) -> Tensor:
     if isinstance(matrix, Tensor):
         return matrix[part].to(dtype)
-    if kernels.chosen() == "torch" or not matrix.codes.is_cpu or dtype not in _KINDS:
+    if kernels.chosen() == "torch" or not matrix.codes.is_cpu or dtype not in KINDS:
         return matrix.rows(part, dtype)
     block = torch.empty((part.stop - part.start, matrix.in_features), dtype=dtype)
-    native.unpack(*_describe(matrix), part.start, part.stop, block.data_ptr(), _KINDS[dtype])
+    native.unpack(*_describe(matrix), part.start, part.stop, block.data_ptr(), KINDS[dtype])
     return block
+
+
+def row(
+    table: "Tensor | QuantizedLinear", index: int, dtype: torch.dtype, *, by_position: bool = False
+) -> Tensor:
+    """One row of a table on the CPU, (width,). In a pass that is recorded, replays take the row of
+    their token, or of their position. Raises IndexError for a row that is not there."""
+    described: tuple[int, ...]
+    if isinstance(table, Tensor):
+        (count, width), kind = table.shape, table.dtype
+        described = *(0,) * 7, table.data_ptr()
+    else:
+        count, width, kind = table.out_features, table.in_features, dtype
+        described = *_describe(table), 0
+    if not 0 <= index < count:
+        raise IndexError(f"row {index} of a table of {count}")
+    known = kind in KINDS and dtype in KINDS and not torch.is_grad_enabled()
+    if kernels.chosen() == "torch" or not known:
+        return block(table, slice(index, index + 1), dtype)[0]
+    y = torch.empty(width, dtype=dtype)
+    native.embed(*described, KINDS[kind], width, index, by_position, y.data_ptr(), KINDS[dtype])
+    return y
+
+
+def scaled(x: Tensor, factor: float) -> Tensor:
+    """x times the factor, rounded to x's dtype first, as the models were trained."""
+    rounded = torch.tensor(factor, dtype=x.dtype)
+    if not _runs_natively(x):
+        return x * rounded
+    y = torch.empty_like(x)
+    native.add(x.numel(), 0, x.data_ptr(), y.data_ptr(), KINDS[x.dtype], float(rounded))
+    return y
 
 
 def norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
@@ -163,7 +172,7 @@ def norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
             width,
             x.data_ptr(),
             y.data_ptr(),
-            _KINDS[x.dtype],
+            KINDS[x.dtype],
             weight.data_ptr(),
             0 if bias is None else bias.data_ptr(),
             eps,
@@ -184,7 +193,7 @@ def activate(x: Tensor, activation: Activation, *, gated: bool) -> Tensor:
             width,
             x.data_ptr(),
             y.data_ptr(),
-            _KINDS[x.dtype],
+            KINDS[x.dtype],
             _ACTIVATIONS[activation],
             gated,
         )
@@ -201,7 +210,7 @@ def add(x: Tensor, added: Tensor, scale: float) -> Tensor:
     if not (_runs_natively(x) and added.dtype == x.dtype and added.is_contiguous()):
         return x.add(added, alpha=scale)
     y = torch.empty_like(x)
-    native.add(x.numel(), x.data_ptr(), added.data_ptr(), y.data_ptr(), _KINDS[x.dtype], scale)
+    native.add(x.numel(), x.data_ptr(), added.data_ptr(), y.data_ptr(), KINDS[x.dtype], scale)
     return y
 
 
@@ -211,7 +220,7 @@ def gather(x: Tensor, order: Tensor) -> Tensor:
         return x[..., order]
     y, width = torch.empty_like(x), x.shape[-1]
     native.gather(
-        x.numel() // width, width, x.data_ptr(), order.data_ptr(), y.data_ptr(), _KINDS[x.dtype]
+        x.numel() // width, width, x.data_ptr(), order.data_ptr(), y.data_ptr(), KINDS[x.dtype]
     )
     return y
 
@@ -241,17 +250,17 @@ def attend(
     """
     count, d_q = q.shape
     table = cache.reserve(count)
+    turns = (0, 0) if cosines is None or sines is None else from_zero(cosines, sines, cache.length)
     z = torch.empty((1, count, d_q), dtype=q.dtype)
     native.attend(
         q.data_ptr(),
         k.data_ptr(),
         v.data_ptr(),
-        _KINDS[q.dtype],
+        KINDS[q.dtype],
         d_q // cache.d_head,
         k.shape[1] // cache.d_head,
         cache.d_head,
-        0 if cosines is None else cosines.data_ptr(),
-        0 if sines is None else sines.data_ptr(),
+        *turns,
         0 if cosines is None else cosines.shape[1],
         layer,
         window or 0,
@@ -266,6 +275,12 @@ def attend(
         softcap or 0.0,
     )
     return z
+
+
+def from_zero(cosines: Tensor, sines: Tensor, position: int) -> tuple[int, int]:
+    """Where the rows (T, dim) of both from `position` on would begin if position 0 were there."""
+    before = position * cosines.shape[1] * cosines.itemsize
+    return cosines.data_ptr() - before, sines.data_ptr() - before
 
 
 def survey(x: Tensor) -> tuple[int, float, float]:
@@ -284,7 +299,7 @@ def widens(device: torch.device, dtype: torch.dtype) -> bool:
 
 def can_record(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether one token's pass with these numbers is native operations all through."""
-    native = kernels.chosen() != "torch" and device.type == "cpu" and dtype in _KINDS
+    native = kernels.chosen() != "torch" and device.type == "cpu" and dtype in KINDS
     return native and not torch.is_grad_enabled()
 
 
@@ -292,7 +307,7 @@ def _runs_natively(x: Tensor) -> bool:
     return (
         kernels.chosen() != "torch"
         and x.is_cpu
-        and x.dtype in _KINDS
+        and x.dtype in KINDS
         and x.is_contiguous()
         and not torch.is_grad_enabled()
     )

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from llmcli.core import ops
+from llmcli.core import kernels
+from llmcli.core.kernels import native
 from llmcli.core.linear import QuantizedLinear
+from llmcli.core.ops import KINDS
 from llmcli.core.packing import pack_codes, pack_groups, row_blocks
 from llmcli.core.schemes import PackScheme
 from llmcli.core.tiles import TILE, padded, padded_rows
@@ -48,11 +50,33 @@ def _round_block(weight: Tensor, scheme: PackScheme) -> tuple[Tensor, Tensor]:
     """Codes and scales as `packing` lays them."""
     if weight.dtype != torch.bfloat16:
         weight = weight.float()
-    packed = ops.quantize_natively(weight, scheme.bits, scheme.group)
+    packed = _round_natively(weight, scheme.bits, scheme.group)
     if packed is None:
         codes, scales = _round(weight.float(), scheme)
         packed = pack_codes(codes, scheme.bits), pack_groups(scales)
     return packed
+
+
+def _round_natively(weight: Tensor, bits: int, group: int | None) -> tuple[Tensor, Tensor] | None:
+    """Codes and scales of weight (out, in) as `packing` lays them; None where no kernel runs."""
+    if kernels.chosen() == "torch" or not weight.is_cpu or weight.dtype not in KINDS:
+        return None
+    weight = weight.contiguous()
+    n_out, n_in = weight.shape
+    tiles, columns = padded_rows(n_out) // TILE, padded(n_in)
+    codes = torch.empty((tiles, columns * bits // 32, TILE), dtype=torch.int32)
+    scales = torch.empty((tiles, columns // (group or columns), TILE), dtype=torch.float16)
+    native.quantize(
+        n_in,
+        n_out,
+        bits,
+        group or columns,
+        weight.data_ptr(),
+        KINDS[weight.dtype],
+        codes.data_ptr(),
+        scales.data_ptr(),
+    )
+    return codes, scales
 
 
 def _round(weight: Tensor, scheme: PackScheme) -> tuple[Tensor, Tensor]:

@@ -71,18 +71,27 @@ def _blend(rope: Rope, frequencies: Tensor, share_kept: Tensor) -> Tensor:
 
 
 class Rotation:
-    """Cosines and sines for positions start .. start + T - 1, ready for every layer of one pass."""
+    """Cosines and sines for positions start .. start + T - 1, ready for every layer of one pass.
+
+    `positions`: those that the same frequencies, and the table that they are rows of, serve."""
 
     def __init__(
         self, rope: Rope, start: int, count: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self._dtype = dtype
         length = start + count
-        if rope.kind == "dynamic" and length > rope.original_context:
-            # Every length has frequencies of its own.
+        changing = rope.kind in ("dynamic", "longrope")
+        past = changing and length > rope.original_context
+        if rope.kind == "dynamic" and past:  # every length has frequencies of its own
             self.cos, self.sin = _turns(rope, length, start, count, device)  # (T, dim), fp32
-        else:
-            self.cos, self.sin = table_of(rope, length, length, device)[:, start:length]
+            self.positions = range(start, length)
+            return
+        table = table_of(rope, length, length, device)
+        self.cos, self.sin = table[:, start:length]
+        first, last = (rope.original_context, table.shape[1]) if past else (0, table.shape[1])
+        if changing and not past:
+            last = min(last, rope.original_context)
+        self.positions = range(first, last)
 
     @classmethod
     def at(cls, position: Tensor, table: Tensor, dtype: torch.dtype) -> "Rotation":

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from llmcli.core.cache import KVCache
 from llmcli.core.model import Decoder
-from llmcli.core.recorded import step
+from llmcli.core.recorded import replayed, step
 from llmcli.core.sampling import Draw, Mask, Sampler, entropy_bits
 from llmcli.core.sampling_spec import SamplingSpec
 from llmcli.engine.candidates import Candidate, candidates
@@ -70,11 +70,13 @@ def prefill(
 
 
 @memory_failures("computing the next token")
-@torch.inference_mode()
 def decode(decoder: Decoder, token: int, cache: KVCache) -> Tensor:
     """Run one token after what the cache holds -> logits (vocab_size,) of what follows it."""
-    row = torch.full((1, 1), token, dtype=torch.int64, device=decoder.device)
-    return step(decoder, row, cache)
+    logits = replayed(decoder, token, cache)
+    if logits is None:
+        with torch.inference_mode():
+            logits = step(decoder, token, cache)
+    return logits
 
 
 class Generation:

@@ -4,8 +4,8 @@ It knows devices and sizes, and nothing of what is computed.
 """
 
 import errno
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ContextDecorator
 from pathlib import Path
 
 import torch
@@ -117,26 +117,29 @@ def _scratch_bytes(checked: CheckedFolder, tensor: Expected, parts: Sequence[Exp
     return checked.headers[tensor.name].nbytes if copied else 0
 
 
-@contextmanager
-def memory_failures(doing: str) -> Iterator[None]:
+class memory_failures(ContextDecorator):
     """Memory that runs out on the way, on whatever device, is told as an OutOfMemoryError."""
-    try:
-        yield
-    except (MemoryError, RuntimeError, OSError) as error:
-        if not _ran_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            f"memory ran out while {doing}",
-            hint="a shorter text takes less, and so does --dtype bf16",
-        ) from error
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and _ran_out_of_memory(error):
+            raise OutOfMemoryError(
+                f"memory ran out while {self._doing}",
+                hint="a shorter text takes less, and so does --dtype bf16",
+            ) from error
 
 
-def _ran_out_of_memory(error: Exception) -> bool:
+def _ran_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     # On the CPU, torch has a text of its own but no class.
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        "DefaultCPUAllocator" in str(error)
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     )
 
 

@@ -54,7 +54,7 @@ def plainly(decoder: Decoder, token: int, cache: KVCache) -> torch.Tensor:
 
 def hold_together(decoder: Decoder, token: int, cache: KVCache, plain: KVCache) -> None:
     """`step` on one cache, the pass as it stands on another that holds the same."""
-    ours = step(decoder, torch.tensor([[token]]), cache)
+    ours = step(decoder, token, cache)
     theirs = plainly(decoder, token, plain)
     assert float((ours - theirs).abs().max() / theirs.abs().max()) < 5e-6
     assert int(ours.argmax()) == int(theirs.argmax())
@@ -164,9 +164,9 @@ def test_logits_stay_what_they_were() -> None:
     decoder = random_decoder(LLAMA, seed=3)
     capturing(decoder)
     cache = decoder.new_cache()
-    first = step(decoder, torch.tensor([[3]]), cache)
+    first = step(decoder, 3, cache)
     copy = first.clone()
-    step(decoder, torch.tensor([[4]]), cache)
+    step(decoder, 4, cache)
     assert torch.equal(first, copy)
 
 
@@ -194,7 +194,7 @@ def test_an_interrupted_capture_leaves_all_usable() -> None:
     captures = capturing(decoder)
     decoder.captured._capture = interrupt
     with pytest.raises(KeyboardInterrupt):
-        step(decoder, torch.tensor([[3]]), caches[0])
+        step(decoder, 3, caches[0])
     decoder.captured._capture = captures
     for token in range(3):
         hold_together(decoder, token, *caches)
@@ -206,5 +206,5 @@ def test_what_learns_is_not_captured() -> None:
     captures, caches = capturing(decoder), filled(decoder, 5)
     with torch.inference_mode(False), torch.enable_grad():
         fresh = decoder.new_cache()
-        step(decoder, torch.tensor([[3]]), fresh)
+        step(decoder, 3, fresh)
     assert captures.count == 0 and caches[0].length == 5

@@ -11,7 +11,7 @@ from tiny_models import LLAMA, random_decoder
 
 from llmcli.core import kernels
 from llmcli.core.cache import KVCache
-from llmcli.core.linear import JoinedLinear, Linear
+from llmcli.core.linear import JoinedLinear, Linear, QuantizedEmbedding
 from llmcli.core.model import Decoder
 from llmcli.core.quantize import quantize
 from llmcli.core.recorded import _Watch, step
@@ -38,7 +38,7 @@ def hold_against_plain(decoder: Decoder, steps: int = 80) -> None:
     caches = decoder.new_cache(), decoder.new_cache()
     random = torch.Generator().manual_seed(0)
     for token in torch.randint(0, decoder.config.vocab_size, (steps,), generator=random).tolist():
-        ours = step(decoder, torch.tensor([[token]]), caches[0])
+        ours = step(decoder, token, caches[0])
         assert torch.equal(ours, plainly(decoder, token, caches[1]))
     assert caches[0].length == caches[1].length == steps
 
@@ -58,7 +58,7 @@ def test_kernels_choose_the_tokens_that_torch_chooses(name: str, tmp_path: Path)
     decoder = load_ours(write_model(tmp_path, CONFIGS[name]))
     caches, tokens, largest = (decoder.new_cache(), decoder.new_cache()), [3], 0.0
     for _ in range(127):
-        ours = step(decoder, torch.tensor([[tokens[-1]]]), caches[0])
+        ours = step(decoder, tokens[-1], caches[0])
         theirs = by_torch(decoder, tokens[-1], caches[1])
         largest = max(largest, float((ours - theirs).abs().max() / theirs.abs().max()))
         assert int(ours.argmax()) == int(theirs.argmax())
@@ -75,7 +75,7 @@ def test_bf16_kernels_err_no_more_than_bf16_itself(name: str, tmp_path: Path) ->
     ours, theirs = [], []
     for token in range(3, 43):
         truth = by_torch(exact, token, caches[0])
-        ours.append(step(half, torch.tensor([[token]]), caches[1]) - truth)
+        ours.append(step(half, token, caches[1]) - truth)
         theirs.append(by_torch(half, token, caches[2]) - truth)
     # Two draws of the same rounding noise: they differ by a few hundredths.
     assert torch.stack(ours).norm() <= 1.05 * torch.stack(theirs).norm()
@@ -91,7 +91,8 @@ def quantized_decoder(scheme: Name, dtype: torch.dtype) -> Decoder:
         order = torch.randperm(block.attn.out.in_features, generator=random)
         block.attn.out.register_buffer("order", order.int())
         block.mlp.gate_up = Linear.of(block.mlp.gate_up.weight.to(dtype))
-    decoder.embed.to(dtype)
+    table = quantize(decoder.embed.weight.to(dtype), SCHEMES["int8"])
+    decoder.embed = QuantizedEmbedding(table, dtype)
     return decoder
 
 
@@ -120,14 +121,14 @@ def test_a_step_serves_any_cache() -> None:
     decoder = random_decoder(LLAMA, seed=3)
     caches = decoder.new_cache(), decoder.new_cache()
     for token in range(70):
-        step(decoder, torch.tensor([[token]]), caches[0])
+        step(decoder, token, caches[0])
         plainly(decoder, token, caches[1])
     for cache in caches:
         cache.truncate(50)
     fork = caches[0].fork()
     wanted = plainly(decoder, 7, caches[1])
-    assert torch.equal(step(decoder, torch.tensor([[7]]), fork), wanted)
-    assert torch.equal(step(decoder, torch.tensor([[7]]), caches[0]), wanted)
+    assert torch.equal(step(decoder, 7, fork), wanted)
+    assert torch.equal(step(decoder, 7, caches[0]), wanted)
     assert caches[0].length == fork.length == 51
 
 
@@ -138,7 +139,7 @@ def test_replays_change_nothing_for_later_passes() -> None:
     before, cache = decoder(ids), decoder.new_cache()
     decoder.hidden(ids[:, :10], cache)
     for token in range(6):
-        step(decoder, torch.tensor([[token]]), cache)
+        step(decoder, token, cache)
     assert torch.equal(decoder(ids), before)
 
 

@@ -1,5 +1,7 @@
 """Generation: the cache changes nothing but the time; stops, limits and interruption end it."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from tiny_models import write_tiny_llama
 
 from llmcli.checkpoint.store import Source, resolve
 from llmcli.core.sampling_spec import SamplingSpec
-from llmcli.engine import hardware
+from llmcli.engine import generate, hardware
 from llmcli.engine.conversation import Conversation
 from llmcli.engine.folder import check_folder
 from llmcli.engine.generate import Generation, decode, prefill
@@ -122,27 +124,28 @@ def test_a_held_prefix_is_not_computed_again_and_changes_nothing(endless: Model)
     assert timings.prompt_tokens == len(second)
 
 
-@pytest.mark.parametrize("where", ["embedded", "finished"])  # a pass begins and ends there
+@pytest.mark.parametrize("where", [["hidden", "replayed"], ["finished"]])  # begun, and computed
 def test_an_interruption_at_any_point_leaves_a_cache_that_can_be_reused(
-    endless: Model, where: str, monkeypatch: pytest.MonkeyPatch
+    endless: Model, where: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = HeldPrefix(endless.new_cache())
     prompt = ids_of(endless)
     expected = [s.token for s in Generation(endless, prompt, GREEDY, max_tokens=12)]
-    original = getattr(endless.decoder, where)
     for moment in range(1, 8):
         calls = 0
 
-        def interrupting(*arguments: object, moment: int = moment) -> torch.Tensor:
+        def interrupting(original: Callable[..., object], *arguments: object) -> object:
             nonlocal calls
             calls += 1
-            if calls == moment:
+            if calls == moment:  # noqa: B023  (called while this moment lasts)
                 raise KeyboardInterrupt
             return original(*arguments)
 
         generation = Generation(endless, prompt, GREEDY, max_tokens=12, held=held)
         with monkeypatch.context() as patch:
-            patch.setattr(endless.decoder, where, interrupting)
+            for name in where:
+                owner = generate if name == "replayed" else endless.decoder
+                patch.setattr(owner, name, partial(interrupting, getattr(owner, name)))
             with pytest.raises(KeyboardInterrupt):
                 list(generation)
         generation.interrupt()

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 typedef enum { F32, BF16 } Kind;
+static inline long size_of(Kind kind) { return kind == F32 ? 4 : 2; }
+
 typedef enum { SILU, GELU_TANH, RELU } Activation;
 
 /* Packed matrices: tiles of 16 output rows; columns in groups of 32, each a scale of the input. */
@@ -67,7 +69,7 @@ typedef struct {
     int gated;
 } Activate;
 
-/* y = x + scale * added */
+/* y = x + scale * added; x null: scale * added. */
 typedef struct {
     long n;
     const void *x, *added;

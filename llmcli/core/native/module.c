@@ -1,62 +1,8 @@
 /* Python's way to the kernels: functions of whole numbers and addresses, no torch. Who calls them
-   vouches for every address and size; `llmcli.core.ops` is the only one who does.
+   vouches for every address and size; `llmcli.core.ops` is the only one who does. */
+#include "python.h"
 
-   Built on Python's stable ABI, so that one build serves every version. */
-#define Py_LIMITED_API 0x030b0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
-#include "operations.h"
 #include "pool.h"
-
-#include <stdlib.h>
-#include <time.h>
-
-/* The arguments: addresses and sizes first, real numbers last. Returns 0 and sets the error where
-   there are not as many. */
-static int read_arguments(PyObject *const *given, Py_ssize_t n, long long *whole, int n_whole,
-                          double *real, int n_real)
-{
-    if (n != n_whole + n_real) {
-        PyErr_Format(PyExc_TypeError, "%d arguments expected, not %zd", n_whole + n_real, n);
-        return 0;
-    }
-    for (int i = 0; i < n_whole; i++)
-        whole[i] = PyLong_AsLongLong(given[i]);
-    for (int i = 0; i < n_real; i++)
-        real[i] = PyFloat_AsDouble(given[n_whole + i]);
-    return !PyErr_Occurred();
-}
-
-#define ADDRESS(x) ((void *)(uintptr_t)(x))
-
-/* What is recorded while it runs, to be run again without Python between the operations. */
-typedef struct {
-    Operation *operations;
-    long n, room;
-} Program;
-
-static Program *recording;
-
-static const char PROGRAM[] = "llmcli.program";
-
-/* Run an operation, and note it down where that is asked for. */
-static PyObject *done(const Operation *operation, Moment moment)
-{
-    if (!run(operation, moment))
-        return PyErr_NoMemory();
-    if (recording) {
-        if (recording->n == recording->room) {
-            const long room = 2 * recording->room + 64;
-            void *more = realloc(recording->operations, (size_t)room * sizeof(Operation));
-            if (!more)
-                return PyErr_NoMemory();
-            recording->operations = more, recording->room = room;
-        }
-        recording->operations[recording->n++] = *operation;
-    }
-    Py_RETURN_NONE;
-}
 
 static PyObject *dense(PyObject *self, PyObject *const *given, Py_ssize_t n)
 {
@@ -180,7 +126,20 @@ static PyObject *attend(PyObject *self, PyObject *const *given, Py_ssize_t n)
         .sin = ADDRESS(a[8]), .rotated = (long)a[9], .layer = (long)a[10], .window = (long)a[11],
         .z = ADDRESS(a[12]), .n = (long)a[15], .q_stride = (long)a[16], .k_stride = (long)a[17],
         .v_stride = (long)a[18], .scale = (float)real[0], .softcap = (float)real[1]}};
-    return done(&o, (Moment){ADDRESS(a[13]), (long)a[14]});
+    return done(&o, (Moment){.held = ADDRESS(a[13]), .position = (long)a[14]});
+}
+
+static PyObject *embed(PyObject *self, PyObject *const *given, Py_ssize_t n)
+{
+    (void)self;
+    long long a[14];
+    if (!read_arguments(given, n, a, 14, 0, 0))
+        return 0;
+    Operation o = {EMBED, .embed = {.matrix = packed_of(a), .table = ADDRESS(a[7]),
+                                    .kind = (Kind)a[8], .width = (long)a[9],
+                                    .by_position = (long)a[11], .y = ADDRESS(a[12]),
+                                    .y_kind = (Kind)a[13]}};
+    return done(&o, (Moment){.position = (long)a[10], .token = (long)a[10]});
 }
 
 static PyObject *survey(PyObject *self, PyObject *const *given, Py_ssize_t n)
@@ -191,72 +150,6 @@ static PyObject *survey(PyObject *self, PyObject *const *given, Py_ssize_t n)
         return 0;
     const Survey found = kernels->survey(ADDRESS(a[0]), (long)a[1]);
     return Py_BuildValue("ldd", found.index, (double)found.top, found.log_total);
-}
-
-static void forget(Program *program)
-{
-    free(program->operations);
-    free(program);
-}
-
-static void forget_capsule(PyObject *capsule) { forget(PyCapsule_GetPointer(capsule, PROGRAM)); }
-
-static PyObject *record(PyObject *self, PyObject *nothing)
-{
-    (void)self, (void)nothing;
-    if (recording)
-        forget(recording);
-    recording = calloc(1, sizeof *recording);
-    if (!recording)
-        return PyErr_NoMemory();
-    Py_RETURN_NONE;
-}
-
-static PyObject *recorded(PyObject *self, PyObject *nothing)
-{
-    (void)self, (void)nothing;
-    if (!recording) {
-        PyErr_SetString(PyExc_ValueError, "nothing is being recorded");
-        return 0;
-    }
-    PyObject *capsule = PyCapsule_New(recording, PROGRAM, forget_capsule);
-    if (!capsule)
-        forget(recording);
-    recording = 0;
-    return capsule;
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Returns the nanoseconds that each kind of operation took, by their numbers in `Operation`. */
-static PyObject *replay(PyObject *self, PyObject *const *given, Py_ssize_t n)
-{
-    (void)self;
-    long long a[2];
-    if (n != 3 || !read_arguments(given + 1, 2, a, 2, 0, 0))
-        return PyErr_Occurred() ? 0 : PyErr_Format(PyExc_TypeError, "3 arguments expected");
-    const Program *program = PyCapsule_GetPointer(given[0], PROGRAM);
-    if (!program)
-        return 0;
-    int64_t spent[N_KINDS] = {0}, before = now_ns();
-    for (long i = 0; i < program->n; i++) {
-        if (!run(program->operations + i, (Moment){ADDRESS(a[0]), (long)a[1]}))
-            return PyErr_NoMemory();
-        const int64_t now = now_ns();
-        spent[program->operations[i].kind] += now - before, before = now;
-    }
-    PyObject *list = PyList_New(N_KINDS);
-    for (int i = 0; list && i < N_KINDS; i++) {
-        PyObject *number = PyLong_FromLongLong(spent[i]);
-        if (!number || PyList_SetItem(list, i, number))
-            Py_CLEAR(list);
-    }
-    return list;
 }
 
 /* The kernels by number, each level's CPUs being able to run those before; null where this one is not. */
@@ -322,7 +215,8 @@ static PyObject *set_threads(PyObject *self, PyObject *number)
 
 static PyMethodDef methods[] = {
     FAST(dense), FAST(packed), FAST(unpack), FAST(quantize), FAST(norm),
-    FAST(activate), FAST(add), FAST(gather), FAST(attend), FAST(replay), FAST(survey),
+    FAST(activate), FAST(add), FAST(gather), FAST(attend), FAST(embed), FAST(turn_to), FAST(replay),
+    FAST(survey),
     {"record", record, METH_NOARGS, "Note down every operation from now on."},
     {"recorded", recorded, METH_NOARGS, "What was noted down, for `replay`."},
     {"available", available, METH_NOARGS, "Names of the kernels that this CPU runs, slowest first."},

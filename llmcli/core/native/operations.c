@@ -6,15 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE_BYTES = 512 << 10, ATTENTION_CHUNK = 128, QUERIES_PER_PIECE = 11 * MOST_QUERIES, ALIGNMENT = 64 };
+enum { PIECE_BYTES = 512 << 10, ALIGNMENT = 64 };
 
 const Kernels *kernels;
 
-/* Memory for intermediate results, kept from call to call: one operation runs at a time. */
-static void *scratch(int slot, size_t bytes)
+void *scratch(int slot, size_t bytes)
 {
-    static void *held[4];
-    static size_t sizes[4];
+    static void *held[SLOTS];
+    static size_t sizes[SLOTS];
     if (bytes > sizes[slot]) {
         void *more = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
         if (!more)
@@ -157,128 +156,12 @@ static int run_packed(Packed op)
     return 1;
 }
 
-typedef struct {
-    const Attention *a;
-    const Held *held;
-    long position, chunks, rows; /* rows: of one piece */
-    Kind kind;                 /* of q, and of the keys and values to attend to */
-    char *q;                   /* (n, heads, width), rotated and scaled */
-    const void *keys, *values; /* those to attend to: the cache's, or a copy in fp32 */
-    long stride; /* numbers from one head's keys to the next one's */
-    float *rooms;
-    long room; /* numbers, for each thread */
-    float *wide;
-    Attend one; /* where there is one token */
-} Pass;
-
-static long bytes(Kind kind) { return kind == F32 ? 4 : 2; }
-
-/* Rotates row `row` of q and k, and writes k and v to the cache. */
-static void enter_row(void *context, long row)
-{
-    const Pass *p = context;
-    const Attention *a = p->a;
-    const long width = a->width, size = bytes(a->kind), stride = p->held->capacity * width;
-    const float *cos = a->cos + row * a->rotated, *sin = a->sin + row * a->rotated;
-    const char *q = (const char *)a->q + row * a->q_stride * size;
-    const char *k = (const char *)a->k + row * a->k_stride * size;
-    const char *v = (const char *)a->v + row * a->v_stride * size;
-    float *room = p->rooms + pool_thread() * p->room;
-    for (long head = 0; head < a->heads; head++) {
-        kernels->rotate(q + head * width * size, a->kind, width, a->rotated, cos, sin, a->scale, room);
-        kernels->narrow(room, width, p->q + (row * a->heads + head) * width * bytes(p->kind), p->kind);
-    }
-    for (long head = 0; head < a->kv_heads; head++) {
-        const long at = (head * stride + (p->position + row) * width) * size;
-        kernels->rotate(k + head * width * size, a->kind, width, a->rotated, cos, sin, 1.0f, room);
-        kernels->narrow(room, width, p->held->keys + at, a->kind);
-        memcpy(p->held->values + at, v + head * width * size, (size_t)(width * size));
-    }
-}
-
-/* One token: the chunks of every KV head are pieces of their own. */
-static void attend_chunk(void *context, long piece)
-{
-    const Pass *p = context;
-    kernels->attend(&p->one, piece / p->chunks, piece % p->chunks);
-}
-
-/* Many tokens: a piece is some of them and a KV head; the last tokens, which see most, come first. */
-static void attend_rows(void *context, long piece)
-{
-    const Pass *p = context;
-    const Attention *a = p->a;
-    const long group = a->heads / a->kv_heads, kv_head = piece % a->kv_heads;
-    const long row = ((a->n - 1) / p->rows - piece / a->kv_heads) * p->rows;
-    const long head = row * a->heads + kv_head * group, each = bytes(p->kind);
-    const Crowd crowd = {.n = row + p->rows < a->n ? p->rows : a->n - row, .group = group,
-                         .heads = a->heads, .width = a->width, .position = p->position + row,
-                         .window = a->window, .q = p->q + head * a->width * each,
-                         .keys = (const char *)p->keys + kv_head * p->stride * each,
-                         .values = (const char *)p->values + kv_head * p->stride * each,
-                         .z = (char *)a->z + head * a->width * bytes(a->kind),
-                         .kind = p->kind, .z_kind = a->kind, .softcap = a->softcap};
-    kernels->attend_crowd(&crowd, p->rooms + pool_thread() * p->room);
-}
-
-static void widen_head(void *context, long piece)
-{
-    const Pass *p = context;
-    const long kv_heads = p->a->kv_heads, head = piece % kv_heads, n = p->stride;
-    const char *from = piece < kv_heads ? p->held->keys : p->held->values;
-    kernels->widen(from + head * p->held->capacity * p->a->width * bytes(p->a->kind), n,
-                   p->a->kind, p->wide + piece * n);
-}
-
-/* Rotate q and k, write k and v to the cache, attend to what each token sees. */
-static int run_attention(const Attention *a, Moment moment)
-{
-    const Held *held = moment.held + a->layer;
-    const long width = a->width, end = moment.position + a->n;
-    const int pairs = a->n > 1 && a->kind == BF16 && kernels->pairs && width % 2 == 0;
-    Pass p = {.a = a, .held = held, .position = moment.position, .kind = pairs ? BF16 : F32,
-              .keys = held->keys, .values = held->values, .stride = held->capacity * width};
-    const long group = a->heads / a->kv_heads;
-    p.rows = (QUERIES_PER_PIECE + group - 1) / group;
-    p.room = a->n == 1 ? width : crowd_room(p.rows * group, width);
-    p.q = scratch(0, sizeof(float) * (size_t)(a->n * a->heads * width));
-    p.rooms = scratch(1, sizeof(float) * (size_t)(p.room * pool_size()));
-    if (!p.q || !p.rooms)
-        return 0;
-    if (a->n == 1) {
-        enter_row(&p, 0);
-        const long unseen = a->window ? end - a->window : 0;
-        p.one = (Attend){.heads = a->heads, .kv_heads = a->kv_heads, .width = width,
-                         .first = unseen > 0 ? unseen : 0, .last = end, .chunk = ATTENTION_CHUNK,
-                         .stride = p.stride, .keys = p.keys, .values = p.values, .kind = a->kind,
-                         .q = (const float *)p.q, .softcap = a->softcap};
-        p.chunks = (end - p.one.first + ATTENTION_CHUNK - 1) / ATTENTION_CHUNK;
-        p.one.parts = scratch(2, sizeof(float) * (size_t)(a->heads * p.chunks * (width + 2)));
-        if (!p.one.parts)
-            return 0;
-        pool_run(attend_chunk, &p, a->kv_heads * p.chunks);
-        kernels->merge(&p.one, a->z, a->kind);
-        return 1;
-    }
-    pool_run(enter_row, &p, a->n);
-    if (a->kind != p.kind) {
-        p.stride = end * width;
-        p.wide = scratch(2, sizeof(float) * (size_t)(2 * a->kv_heads * p.stride));
-        if (!p.wide)
-            return 0;
-        pool_run(widen_head, &p, 2 * a->kv_heads);
-        p.keys = p.wide, p.values = p.wide + a->kv_heads * p.stride;
-    }
-    pool_run(attend_rows, &p, (a->n + p.rows - 1) / p.rows * a->kv_heads);
-    return 1;
-}
-
 /* Norms and activations of many rows: a piece is some of them. */
 static void norm_piece(void *context, long piece)
 {
     Norm part = *(const Norm *)context;
     const long first = piece * ROWS_AT_A_TIME;
-    const long skipped = first * part.width * bytes(part.kind);
+    const long skipped = first * part.width * size_of(part.kind);
     part.x = (const char *)part.x + skipped, part.y = (char *)part.y + skipped;
     part.n = rows_of(part.n, piece);
     kernels->norm(&part);
@@ -288,10 +171,23 @@ static void activate_piece(void *context, long piece)
 {
     Activate part = *(const Activate *)context;
     const long first = piece * ROWS_AT_A_TIME;
-    const long skipped = first * part.width * bytes(part.kind);
+    const long skipped = first * part.width * size_of(part.kind);
     part.x = (const char *)part.x + skipped * (part.gated ? 2 : 1), part.y = (char *)part.y + skipped;
     part.n = rows_of(part.n, piece);
     kernels->activate(&part);
+}
+
+static void run_embed(const Embed *op, long row)
+{
+    const char *from = (const char *)op->table + row * op->width * size_of(op->kind);
+    if (op->matrix.bits)
+        kernels->unpack(&op->matrix, row, row + 1, op->y, op->y_kind);
+    else if (op->kind == op->y_kind)
+        memcpy(op->y, from, (size_t)(op->width * size_of(op->kind)));
+    else if (op->y_kind == F32)
+        kernels->widen(from, op->width, op->kind, op->y);
+    else
+        kernels->narrow((const float *)from, op->width, op->y, op->y_kind);
 }
 
 int run(const Operation *o, Moment moment)
@@ -314,6 +210,9 @@ int run(const Operation *o, Moment moment)
         return 1;
     case GATHER:
         kernels->gather(&o->gather);
+        return 1;
+    case EMBED:
+        run_embed(&o->embed, o->embed.by_position ? moment.position : moment.token);
         return 1;
     case N_KINDS:
         break;

@@ -94,12 +94,13 @@ static void add(const Add *op)
 {
     long i = 0;
     for (; i + LANES <= op->n; i += LANES) {
-        vf y = load_kind(op->x, i, op->kind) + load_kind(op->added, i, op->kind) * op->scale;
-        store_kind(op->y, i, y, op->kind);
+        const vf added = load_kind(op->added, i, op->kind) * op->scale;
+        store_kind(op->y, i, op->x ? load_kind(op->x, i, op->kind) + added : added, op->kind);
     }
-    for (; i < op->n; i++)
-        write(op->y, i, read(op->x, i, op->kind) + read(op->added, i, op->kind) * op->scale,
-              op->kind);
+    for (; i < op->n; i++) {
+        const float added = read(op->added, i, op->kind) * op->scale;
+        write(op->y, i, op->x ? read(op->x, i, op->kind) + added : added, op->kind);
+    }
 }
 
 static void gather(const Gather *op)
