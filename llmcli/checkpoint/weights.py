@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from llmcli.checkpoint.headers import TensorHeader
 from llmcli.checkpoint.layout import Expected, by_target
-from llmcli.checkpoint.memory import WeightMemory, return_freed
 from llmcli.checkpoint.quantization import Kind
 from llmcli.checkpoint.quantized import Unpacked, build_linear, unpack
 from llmcli.checkpoint.resident import kept_narrow
 from llmcli.core import ops
 from llmcli.core.config import ModelConfig
 from llmcli.core.linear import AnyLinear, QuantizedEmbedding, QuantizedLinear
+from llmcli.core.memory import HugePages, return_freed
 from llmcli.core.model import Decoder
 from llmcli.core.quantize import quantize
 from llmcli.core.schemes import PackScheme
@@ -108,7 +108,7 @@ def load_decoder(
     packed: dict[str, list[Expected]] = {
         tensor.module: [] for tensor in expected if tensor.packing is not None
     }
-    files, memory = MappedFiles(folder), WeightMemory()
+    files, memory = MappedFiles(folder), HugePages()
     new = memory.empty if device.type == "cpu" else partial(torch.empty, device=device)
     narrow = kept_narrow(expected, headers) if ops.widens(device, dtype) else frozenset()
     if "embed.weight" in narrow:

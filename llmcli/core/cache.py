@@ -3,14 +3,18 @@
 It owns `length`, from which positions derive; it knows nothing of which tokens it holds.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from llmcli.core.config import ModelConfig
+from llmcli.core.memory import ALIGNMENT, HugePages
 
 _SMALLEST = 64
+_LARGE_LAYER = 4 << 20  # bytes: two huge pages
 _SMALLEST_CAPTURED = 1024  # on a GPU, where growth moves what captured graphs have read
 
 
@@ -39,7 +43,8 @@ class KVCache:
                 capacity = min(_SMALLEST_CAPTURED, limit or _SMALLEST_CAPTURED)
         shape = (2, batch, config.n_kv_heads, capacity, config.d_head)
         self.d_head = config.d_head
-        self._layers = [torch.empty(shape, dtype=dtype, device=device) for _ in config.layers]
+        new = _allocator(shape, len(config.layers), dtype, torch.device(device))
+        self._layers = [new() for _ in config.layers]
         self._table = self._addresses()
 
     @property
@@ -121,8 +126,8 @@ class KVCache:
         twin.length, twin.limit = self.length, self.limit
         twin.d_head = self.d_head
         room = self.capacity if length is None else min(max(length + 1, _SMALLEST), self.capacity)
-        parts = (layer[:, :, :, :room] for layer in self._layers)
-        twin._layers = [part.clone(memory_format=torch.contiguous_format) for part in parts]
+        new = self._allocator(room)
+        twin._layers = [new().copy_(layer[:, :, :, :room]) for layer in self._layers]
         twin.truncate(twin.length if length is None else length)
         twin._table = twin._addresses()
         return twin
@@ -135,8 +140,25 @@ class KVCache:
         capacity = max(self.capacity * 2, needed)
         if self.limit is not None:
             capacity = max(min(capacity, self.limit), needed)
+        new = self._allocator(capacity)
         for index, old in enumerate(self._layers):
-            shape = (*old.shape[:3], capacity, old.shape[4])
-            new = old.new_empty(shape)
-            new[:, :, :, : self.length] = old[:, :, :, : self.length]
-            self._layers[index] = new
+            self._layers[index] = new()
+            self._layers[index][:, :, :, : self.length] = old[:, :, :, : self.length]
+
+    def _allocator(self, capacity: int) -> Callable[[], Tensor]:
+        """Gives memory for layer after layer."""
+        layer = self._layers[0]
+        shape = (*layer.shape[:3], capacity, layer.shape[4])
+        return _allocator(shape, len(self._layers), layer.dtype, layer.device)
+
+
+def _allocator(
+    shape: tuple[int, ...], n_layers: int, dtype: torch.dtype, device: torch.device
+) -> Callable[[], Tensor]:
+    """Small layers lie in one block, so that huge pages hold several. Large ones have one each, so
+    that a cache that grows gives them back one by one."""
+    if device.type != "cpu":
+        return partial(torch.empty, shape, dtype=dtype, device=device)
+    n_bytes = -(-math.prod(shape) * dtype.itemsize // ALIGNMENT) * ALIGNMENT
+    pages = HugePages(n_bytes if n_bytes >= _LARGE_LAYER else n_bytes * n_layers)
+    return partial(pages.empty, shape, dtype=dtype)

@@ -10,13 +10,15 @@ static long n_chunks(const Attend *op) { return (op->last - op->first + op->chun
 INLINE long heads_at_once(long left) { return left == 4 ? 2 : left < HEADS ? left : HEADS; }
 
 /* Scores of `heads` query heads against n positions. */
-INLINE void score_heads(const float *q, const void *keys, Kind kind, long width, long n, int heads,
-                        float *scores)
+INLINE void score_heads(const float *q, const void *keys, const void *values, Kind kind, long width,
+                        long n, int heads, float *scores)
 {
     enum { POSITIONS = 4 };
     long at = 0;
     for (; at + POSITIONS <= n; at += POSITIONS) {
         const long from = at * width;
+        for (long b = 0; b < POSITIONS * width * size_of(kind); b += 64)
+            __builtin_prefetch((const char *)values + from * size_of(kind) + b);
         vf totals[HEADS][POSITIONS];
         UNROLL
         for (int head = 0; head < heads; head++)
@@ -110,7 +112,7 @@ INLINE void attend_heads(const Attend *op, const float *q, const void *keys, con
 {
     const long width = op->width;
     float scores[HEADS * MOST_CHUNK] = {0};
-    score_heads(q, keys, kind, width, n, heads, scores);
+    score_heads(q, keys, values, kind, width, n, heads, scores);
     for (int head = 0; head < heads; head++)
         weigh(op, scores + head * MOST_CHUNK, n, own + head * stride, own + head * stride + 1);
     long i = 0;

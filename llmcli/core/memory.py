@@ -1,6 +1,6 @@
-"""Memory for weights, in huge pages where the system grants them.
+"""Memory for weights and caches, in huge pages where the system grants them.
 
-A decode step reads every weight once: with pages of 4 KiB it waits for thousands of address
+A decode step reads all of it once: with pages of 4 KiB it waits for thousands of address
 translations (https://docs.kernel.org/admin-guide/mm/transhuge.html). It knows nothing of models.
 """
 
@@ -12,15 +12,17 @@ import sys
 import torch
 from torch import Tensor
 
-_BLOCK = 64 << 20
-_ALIGNMENT = 64
+BLOCK = 64 << 20
+ALIGNMENT = 64
 _GRANTED = hasattr(mmap, "MADV_HUGEPAGE")
 
 
-class WeightMemory:
-    """Hands out CPU memory piece by piece; a block goes when the last tensor in it does."""
+class HugePages:
+    """Hands out CPU memory piece by piece, of blocks of so many bytes or more; a block goes when
+    the last tensor in it does."""
 
-    def __init__(self) -> None:
+    def __init__(self, block_bytes: int = BLOCK) -> None:
+        self._block_bytes = block_bytes
         self._block: mmap.mmap | None = None
         self._used = 0
 
@@ -31,12 +33,12 @@ class WeightMemory:
             return torch.empty(shape, dtype=dtype)
         n_bytes = count * dtype.itemsize
         if self._block is None or self._used + n_bytes > len(self._block):
-            size = max(n_bytes, _BLOCK)
+            size = max(n_bytes, self._block_bytes)
             self._block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             self._block.madvise(mmap.MADV_HUGEPAGE)
             self._used = 0
         tensor = torch.frombuffer(self._block, dtype=dtype, count=count, offset=self._used)
-        self._used += -(-n_bytes // _ALIGNMENT) * _ALIGNMENT
+        self._used += -(-n_bytes // ALIGNMENT) * ALIGNMENT
         return tensor.view(shape)
 
     def hold(self, tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The memory that weights are read into."""
+"""The memory that weights are read into, and caches lie in."""
 
 import ctypes
 import mmap
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from llmcli.checkpoint import memory
-from llmcli.checkpoint.memory import WeightMemory
+from llmcli.core import memory
+from llmcli.core.memory import HugePages
 
 LIBC = ctypes.CDLL(None)
 LIBC.malloc.restype, LIBC.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
@@ -16,7 +16,7 @@ LIBC.free.restype, LIBC.free.argtypes = None, [ctypes.c_void_p]
 
 
 def test_tensors_lie_apart_and_aligned() -> None:
-    weights = WeightMemory()
+    weights = HugePages()
     tensors = [
         weights.empty((3, 5), dtype=torch.bfloat16),
         weights.empty((7,), dtype=torch.float32),
@@ -31,9 +31,8 @@ def test_tensors_lie_apart_and_aligned() -> None:
     assert all(tensor.data_ptr() % 64 == 0 for tensor in tensors if tensor.numel())
 
 
-def test_blocks_are_joined_on_and_a_large_tensor_has_its_own(monkeypatch) -> None:
-    monkeypatch.setattr(memory, "_BLOCK", 4096)
-    weights = WeightMemory()
+def test_blocks_are_joined_on_and_a_large_tensor_has_its_own() -> None:
+    weights = HugePages(4096)
     sizes = (1000, 3000, 2000, 10_000, 500)
     held = [weights.hold(torch.full((size,), size, dtype=torch.int16)) for size in sizes]
     assert [set(tensor.tolist()) for tensor in held] == [{size} for size in sizes]
@@ -41,13 +40,13 @@ def test_blocks_are_joined_on_and_a_large_tensor_has_its_own(monkeypatch) -> Non
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="the system has no huge pages")
 def test_it_is_asked_for_in_huge_pages() -> None:
-    tensor = WeightMemory().empty((1024,), dtype=torch.float32)
+    tensor = HugePages().empty((1024,), dtype=torch.float32)
     assert "hg" in flags_of(tensor.data_ptr())
 
 
 def test_where_the_system_has_none_it_is_ordinary_memory(monkeypatch) -> None:
     monkeypatch.setattr(memory, "_GRANTED", False)
-    held = WeightMemory().hold(torch.arange(6).view(2, 3))
+    held = HugePages().hold(torch.arange(6).view(2, 3))
     assert held.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
