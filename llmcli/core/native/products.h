@@ -160,10 +160,16 @@ static void multiply(const Dense *op, long panel, long first, long last, float *
         lay_pairs(op, panel * PANEL, (uint32_t *)room);
     else
         lay_plain(op, panel * PANEL, room);
-    for (; first + ROWS <= last; first += ROWS)
+    const long size = size_of(op->w_kind), all = op->in * size * PANEL;
+    const char *next = (const char *)op->w + (panel + 2) * all;
+    const long step = all * ROWS / (last - first) / 64 + 1;
+    for (; first + ROWS <= last; first += ROWS) {
+        for (long i = 0; i < step; i++, next += 64)
+            __builtin_prefetch(next, 0, 2);
         multiply_some(op, room, &to, first, ROWS);
-    for (; first + 2 <= last; first += 2)
-        multiply_some(op, room, &to, first, 2);
+    }
+    for (; first + 4 <= last; first += 4)
+        multiply_some(op, room, &to, first, 4);
     for (; first < last; first++)
         multiply_some(op, room, &to, first, 1);
 }

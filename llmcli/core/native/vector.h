@@ -173,7 +173,7 @@ INLINE vf exponential(vf x)
     x = choose(x < -87.0f, splat(-87.0f), x);
     const float shifter = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
     vf n = x * 1.44269504f + shifter;
-    vi exponent = (vi)n << 23;
+    vu exponent = (vu)n << 23;
     n -= shifter;
     vf r = x - n * 0.693359375f;
     r -= n * -2.12194440e-4f;
@@ -183,7 +183,7 @@ INLINE vf exponential(vf x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    return (vf)((vi)p + exponent);
+    return (vf)((vu)p + exponent);
 }
 
 INLINE vf tanh_of(vf x)
