@@ -16,6 +16,7 @@ from llmcli.bench.clock import Statistics, distinguishable, interleave, summariz
 from llmcli.bench.machine import describe
 from llmcli.bench.plan import Case, case_name
 from llmcli.bench.report import BenchTest, Comparison, Difference, HeldCache, Report, Setting
+from llmcli.core.kernels import one_thread
 from llmcli.core.recorded import kernels_of
 from llmcli.core.sampling import Sampler
 from llmcli.core.sampling_spec import SamplingSpec
@@ -27,7 +28,8 @@ GREEDY = SamplingSpec(temperature=0)
 
 
 class Arm(Protocol):
-    """One way to run a request: built with the tokens of its depth, then given the rest."""
+    """One way to run a request: built with the tokens of its depth and the room that all of the
+    request will take, then given the rest."""
 
     def run(self, ids: Sequence[int]) -> Tensor:
         """Run `ids` after all ids so far -> logits (vocab_size,) of what follows."""
@@ -39,11 +41,15 @@ class Arm(Protocol):
 
 
 class CachedArm:
-    """Keeps keys and values: each pass computes its new tokens only."""
+    """Keeps keys and values: each pass computes its new tokens only. Their memory is there before
+    the first is timed."""
 
-    def __init__(self, model: Model, depth_ids: Sequence[int]) -> None:
+    def __init__(self, model: Model, depth_ids: Sequence[int], room: int) -> None:
         self._model = model
         self._cache = model.new_cache()
+        self._cache.reserve(room)
+        with one_thread():
+            self._cache.blank(room)
         if depth_ids:
             prefill(model.decoder, depth_ids, self._cache)
 
@@ -64,7 +70,7 @@ class CachedArm:
 class UncachedArm:
     """Keeps nothing but the ids: each pass computes all of them again."""
 
-    def __init__(self, model: Model, depth_ids: Sequence[int]) -> None:
+    def __init__(self, model: Model, depth_ids: Sequence[int], room: int) -> None:
         self._model = model
         self._ids = list(depth_ids)
 
@@ -76,7 +82,10 @@ class UncachedArm:
         return None
 
 
-ARMS: dict[Setting, Callable[[Model, Sequence[int]], Arm]] = {"on": CachedArm, "off": UncachedArm}
+ARMS: dict[Setting, Callable[[Model, Sequence[int], int], Arm]] = {
+    "on": CachedArm,
+    "off": UncachedArm,
+}
 
 
 @dataclass(frozen=True)
@@ -211,7 +220,7 @@ def _start(
 ) -> tuple[dict[Setting, Arm], Sequence[int]]:
     """Each setting's arm with the depth's tokens behind it, and the prompt's, still to be run."""
     depth = case.n_start - case.n_computed
-    arms = {setting: ARMS[setting](model, ids[:depth]) for setting in settings}
+    arms = {setting: ARMS[setting](model, ids[:depth], case.n_context) for setting in settings}
     model.synchronize()
     return arms, ids[depth:]
 

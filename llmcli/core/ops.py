@@ -286,7 +286,7 @@ def from_zero(cosines: Tensor, sines: Tensor, position: int) -> tuple[int, int]:
 def survey(x: Tensor) -> tuple[int, float, float]:
     """Of x (n,) in fp32: where its largest number first stands, that number, ln(sum(e^x)); the last
     two are NaN where a number is."""
-    if _runs_natively(x) and x.dtype == torch.float32:
+    if kernels.chosen() != "torch" and x.is_cpu and x.dtype == torch.float32 and x.is_contiguous():
         return native.survey(x.data_ptr(), x.numel())
     return int(x.argmax()), float(x.max()), float(torch.logsumexp(x, dim=0))
 

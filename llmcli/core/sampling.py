@@ -130,6 +130,12 @@ def entropy_bits(logits: Tensor) -> float:
     return float(torch.special.entr(torch.softmax(logits.float(), dim=0)).sum()) / math.log(2)
 
 
+def steers(spec: SamplingSpec) -> bool:
+    """Whether there is a penalty or a bias."""
+    penalties = spec.frequency_penalty or spec.presence_penalty or spec.repetition_penalty != 1
+    return bool(penalties or spec.logit_bias)
+
+
 def steer(
     spec: SamplingSpec,
     logits: Tensor,
@@ -216,13 +222,13 @@ class Sampler:
 
     def __init__(self, spec: SamplingSpec, device: torch.device | str = "cpu") -> None:
         self.spec = spec
+        self._likeliest = spec.temperature == 0 and not steers(spec)
         self._random = torch.Generator(device)
         if spec.seed is None:
             self._random.seed()
         else:
             self._random.manual_seed(spec.seed)
 
-    @torch.inference_mode()
     def draw(
         self,
         logits: Tensor,
@@ -234,7 +240,16 @@ class Sampler:
 
         Raises GenerationError where the logits hold NaN or nothing is left to choose from.
         """
-        logits = logits.float()
+        if self._likeliest and mask is None and _at_hand(logits):
+            best, peak, total = ops.survey(logits.float())
+            _check(peak, answer)
+            return Draw(best, peak - total)
+        return self._draw(logits.float(), prompt, answer, mask)
+
+    @torch.inference_mode()
+    def _draw(
+        self, logits: Tensor, prompt: Sequence[int], answer: Sequence[int], mask: Mask | None
+    ) -> Draw:
         if not _at_hand(logits):
             found = self.drawn(logits, prompt, answer, mask).tolist()  # one transfer
             token, logprob, peak, allowed_peak = found

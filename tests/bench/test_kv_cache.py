@@ -48,7 +48,7 @@ def test_arms_are_the_forward_pass(model):
     with torch.inference_mode():
         whole = model.decoder(torch.tensor([ids]))[0]
     for make in (CachedArm, UncachedArm):
-        arm = make(model, ids[:4])
+        arm = make(model, ids[:4], 15)
         got = [arm.run(ids[4:10]), *(arm.run([id]) for id in ids[10:])]
         torch.testing.assert_close(torch.stack(got), whole[9:], atol=1e-4, rtol=1e-4)
 
@@ -98,9 +98,9 @@ def test_the_proof_finds_a_cache_that_forgets(model, monkeypatch):
 def test_a_timed_run_that_strays_is_noticed(model, monkeypatch):
     made = []
 
-    def stray_in_the_second_round(model, ids):
+    def stray_in_the_second_round(model, ids, room):
         made.append(Planted if len(made) == 2 else CachedArm)
-        return made[-1](model, ids)
+        return made[-1](model, ids, room)
 
     monkeypatch.setitem(kv_cache.ARMS, "on", stray_in_the_second_round)
     (comparison,) = bench(model, Case(12, 10)).comparison

@@ -116,7 +116,7 @@ typedef struct {
 } Crowd;
 
 /* Positions, and queries, that attend_crowd takes at a time. */
-enum { CROWD_CHUNK = 128, MOST_QUERIES = 12 };
+enum { CROWD_CHUNK = 192, MOST_QUERIES = 12 };
 
 /* Numbers of memory that attend_crowd works in. */
 static inline long crowd_room(long n_queries, long width)
