@@ -34,7 +34,12 @@ from benchmarks import (
 from benchmarks.place import CACHE, PYTHON, Place, Unavailable, run, tell
 from benchmarks.tools import PRECISIONS, TOOLS
 
-SHAPES = ("SmolLM2-135M", "Llama-3.2-1B")
+# With the precisions that are measured at each. Files in fp32 differ from others in fp32 alone.
+SHAPES = {
+    "SmolLM2-135M": PRECISIONS,
+    "SmolLM2-135M-fp32": ("fp32",),
+    "Llama-3.2-1B": PRECISIONS,
+}
 NEIGHBOURS = ("llmcli", "llama.cpp")
 CPU_PARTS = ("start", "busy", "step", "prefix", "resume", "mask", "inspect")
 
@@ -47,7 +52,7 @@ def main() -> None:
         return
     where = machine.describe(place)
     precisions, programs = options.precision or PRECISIONS, options.program or TOOLS
-    rounds, small = options.rounds, SHAPES[0]
+    rounds, small = options.rounds, next(iter(SHAPES))
 
     def show(name: str, block: str) -> None:
         print(f"\n## {name}\n\n{block}", flush=True)
@@ -56,7 +61,8 @@ def main() -> None:
 
     if options.speed or not any(getattr(options, part) for part in CPU_PARTS):
         for shape in options.shape or SHAPES:
-            measured = speed.measure(folder(shape), precisions, programs, place, rounds)
+            asked = [precision for precision in SHAPES[shape] if precision in precisions]
+            measured = speed.measure(folder(shape), asked, programs, place, rounds)
             show(block_name(shape, place), speed.block(measured, where))
     if options.step:
         show("step", decode_step.block(decode_step.measure(folder(small), place), where))

@@ -12,18 +12,20 @@ import sys
 from pathlib import Path
 
 LLAMA = {"model_type": "llama", "rms_norm_eps": 1e-5, "torch_dtype": "bfloat16"}
+SMOLLM2_135M = {
+    **LLAMA,
+    "vocab_size": 49152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 8192,
+    "tie_word_embeddings": True,
+}
 SHAPES = {
-    "SmolLM2-135M": {
-        **LLAMA,
-        "vocab_size": 49152,
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "max_position_embeddings": 8192,
-        "tie_word_embeddings": True,
-    },
+    "SmolLM2-135M": SMOLLM2_135M,
+    "SmolLM2-135M-fp32": {**SMOLLM2_135M, "torch_dtype": "float32"},
     "Llama-3.2-1B": {
         **LLAMA,
         "vocab_size": 128256,
@@ -53,7 +55,7 @@ SEVEN_TOKENS = "1234567"  # no digit is part of a merge: as many tokens as chara
 
 
 def write(folder: Path, config: dict, n_shards: int = 1) -> int:
-    """Random bf16 weights in `folder`; returns the bytes of its weight files."""
+    """Random weights in `folder`, in the config's dtype; returns the bytes of its weight files."""
     import torch
     from safetensors.torch import save_file
 
@@ -68,7 +70,7 @@ def write(folder: Path, config: dict, n_shards: int = 1) -> int:
 
     def values(shape: tuple[int, ...]) -> torch.Tensor:
         weights = torch.ones(shape) if len(shape) == 1 else torch.randn(shape) * 0.02
-        return weights.bfloat16()
+        return weights.to(getattr(torch, config["torch_dtype"]))
 
     weight_map = {}
     for shard in range(n_shards):

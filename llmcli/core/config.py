@@ -147,6 +147,11 @@ class ModelConfig:
         return len(self.layers)
 
     @property
+    def finishes_logits(self) -> bool:
+        """Whether scores are scaled or capped before they are logits."""
+        return self.logit_scale != 1 or self.logit_softcap is not None
+
+    @property
     def d_q(self) -> int:
         """Width of all query heads side by side."""
         return self.n_heads * self.d_head

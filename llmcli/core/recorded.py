@@ -81,10 +81,13 @@ class RecordedStep:
             self._turned_to(position)
             for rope, addresses in self._turns.items():
                 kernels.turn_to(self._program, before[rope], addresses)
-        scores = torch.empty(self._n_tokens)
+        scores = torch.empty(self._n_tokens, dtype=torch.float32)
         self.spent_ns = kernels.replay(self._program, cache, token, scores)
         cache.advance(1)
-        return self._decoder.finished(scores)
+        if not self._decoder.config.finishes_logits:
+            return self._decoder.finished(scores)
+        with kernels.one_thread():
+            return self._decoder.finished(scores)
 
     def _turned_to(self, position: int) -> None:
         """Hold the rotations of a position, and note where they lie and for which others."""
