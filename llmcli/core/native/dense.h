@@ -50,8 +50,8 @@ INLINE float dot_row(const float *x, const void *w, Kind kind, long in)
     vf a = {0}, b = {0}, c = {0}, d = {0};
     long k = 0;
     for (; k + 2 * block <= whole; k += 2 * block) {
-        if (kind == BF16)
-            __builtin_prefetch((const uint16_t *)w + k + AHEAD / 2);
+        for (int line = 0; kind == BF16 && line < 2 * VECTOR; line += 64)
+            __builtin_prefetch((const char *)w + 2 * k + AHEAD + line);
         add_products(x, w, kind, k, &a, &b);
         add_products(x, w, kind, k + block, &c, &d);
     }
