@@ -4,6 +4,7 @@ It knows nothing of the block around it. `Sight` says which positions a pass may
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -22,36 +23,40 @@ from llmcli.core.tap import Tap, point
 @dataclass(frozen=True)
 class Sight:
     """What one pass needs to know of positions: T queries behind `start` others, of which each
-    sees the last `window` (None: all). `mask` (T, S) is True where it sees; None where plain
-    causality says it all. `position` (1,) is there where the device alone knows it: then a mask
-    over all the room in the cache says everything."""
+    sees the last `window` (None: all). `position` (1,) is there where the device alone knows it:
+    then there is one query, over `room` positions."""
 
     start: int
     count: int
     window: int | None
-    mask: Tensor | None
+    device: torch.device
     position: Tensor | None = None
-
-    @classmethod
-    def of(cls, start: int, count: int, window: int | None, device: torch.device) -> "Sight":
-        narrow = window is not None and start + count > window
-        # One query needs no mask: what it may not see is cut off the cache's front. From position
-        # 0 on, SDPA's own causality is enough.
-        needless = count == 1 or (start == 0 and not narrow)
-        mask = None if needless else _mask(start, count, window if narrow else None, device)
-        return cls(start, count, window, mask)
+    room: int = 0
 
     @classmethod
     def at(cls, position: Tensor, room: int, window: int | None) -> "Sight":
         """One query at the position that is held on the device, over `room` positions."""
-        keys = torch.arange(room, device=position.device)
-        return cls(0, 1, None, _seen(position.unsqueeze(1), keys, window), position)
+        return cls(0, 1, window, position.device, position, room)
 
-    def explicit(self, device: torch.device) -> Tensor:
+    @cached_property
+    def mask(self) -> Tensor | None:
+        """(T, S), True where a query sees; None where plain causality says it all. Made when it is
+        first asked for: native attention does not."""
+        if self.position is not None:
+            keys = torch.arange(self.room, device=self.device)
+            return _seen(self.position.unsqueeze(1), keys, self.window)
+        narrow = self.window is not None and self.start + self.count > self.window
+        # One query needs no mask: what it may not see is cut off the cache's front. From position
+        # 0 on, SDPA's own causality is enough.
+        if self.count == 1 or (self.start == 0 and not narrow):
+            return None
+        return _mask(self.start, self.count, self.window if narrow else None, self.device)
+
+    def explicit(self) -> Tensor:
         """The mask written out, (T, S), for those who need one anyway."""
         if self.mask is not None:
             return self.mask
-        return _mask(self.start, self.count, self.window, device)
+        return _mask(self.start, self.count, self.window, self.device)
 
 
 class Attention(nn.Module):
@@ -129,9 +134,9 @@ class Attention(nn.Module):
         self, k: Tensor, v: Tensor, sight: Sight, cache: KVCache
     ) -> tuple[Tensor, Tensor]:
         """Write new keys and values to the cache -> all that the queries may look at."""
-        if sight.position is None or sight.mask is None:
+        if sight.position is None:
             return cache.append(self.index, k, v)
-        return cache.write(self.index, k, v, sight.position, sight.mask.shape[1])
+        return cache.write(self.index, k, v, sight.position, sight.room)
 
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
         if sight.count == 1:
@@ -161,7 +166,7 @@ class Attention(nn.Module):
         k = k.repeat_interleave(self.n_groups, dim=1)
         v = v.repeat_interleave(self.n_groups, dim=1)
         scores = soft_cap((q @ k.transpose(-1, -2)) * self.scale, self.softcap)
-        scores = scores.masked_fill(~sight.explicit(q.device), float("-inf"))
+        scores = scores.masked_fill(~sight.explicit(), float("-inf"))
         scores = point(tap, f"{name}.scores", scores)
         pattern = torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype)
         return point(tap, f"{name}.pattern", pattern) @ v

@@ -160,7 +160,7 @@ class Decoder(nn.Module):
     def sights(self, start: int, count: int) -> dict[int | None, Sight]:
         """What `count` queries from `start` on see, for every window that a layer has."""
         windows = {layer.window for layer in self.config.layers}
-        return {window: Sight.of(start, count, window, self.device) for window in windows}
+        return {window: Sight(start, count, window, self.device) for window in windows}
 
     def through_blocks(
         self,

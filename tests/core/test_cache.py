@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_models import LLAMA, random_decoder
 
-from llmcli.core.cache import KVCache
+from llmcli.core.cache import _LARGE_LAYER, KVCache
 from llmcli.core.model import Decoder
 
 
@@ -15,6 +15,20 @@ def decoder() -> Decoder:
 
 def tokens(count: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(0, 320, (1, count), generator=torch.Generator().manual_seed(seed))
+
+
+def test_small_layers_lie_in_one_block_and_large_ones_apart(decoder: Decoder) -> None:
+    cache = KVCache(decoder.config, dtype=torch.float32)
+    each = cache.nbytes // decoder.config.n_layers
+    first, second = (layer.data_ptr() for layer in cache._layers)
+    assert second - first == each
+    cache.reserve(_LARGE_LAYER // (each // cache.capacity))
+    cache._layers[0].fill_(1)
+    cache._layers[1].fill_(2)
+    assert (cache._layers[0] == 1).all()
+    blocks = {layer.untyped_storage().data_ptr() for layer in cache._layers}
+    sizes = {layer.untyped_storage().nbytes() for layer in cache._layers}
+    assert len(blocks) == 2 and sizes == {_LARGE_LAYER}
 
 
 def test_decoding_scores_tokens_as_one_prefill_does(decoder: Decoder) -> None:

@@ -132,6 +132,40 @@ def test_a_step_serves_any_cache() -> None:
     assert caches[0].length == fork.length == 51
 
 
+@pytest.mark.parametrize("name", ["phi3 longrope", "llama rope-dynamic", "gemma3_text"])
+@torch.inference_mode()
+def test_replays_follow_the_rotations_back_and_forth(name: str, tmp_path: Path) -> None:
+    """Across the end of the original context and of the table of cosines, which grows at 1,024."""
+    decoder = load_ours(write_model(tmp_path, CONFIGS[name]))
+    caches = decoder.new_cache(), decoder.new_cache()
+    for cache in caches:
+        cache.reserve(1100)
+        cache.blank(1100)
+    for position in (3, 14, 15, 16, 17, 40, 1023, 1024, 1050, 15, 16, 3):
+        for cache in caches:
+            cache.length = position
+        ours = step(decoder, 7, caches[0])
+        assert torch.equal(ours, plainly(decoder, 7, caches[1])), position
+
+
+@torch.inference_mode()
+def test_tokens_and_positions_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    decoder = load_ours(write_model(tmp_path, CONFIGS["gpt2"]))
+    cache = decoder.new_cache()
+    for _ in range(2):  # recorded, and replayed
+        step(decoder, 3, cache)
+        for token in (-1, decoder.config.vocab_size):
+            with pytest.raises(IndexError):
+                step(decoder, token, cache)
+    cache.reserve(200)
+    cache.length = 128
+    with pytest.raises(IndexError, match="128"):
+        step(decoder, 3, cache)
+    decoder.recorded = None
+    with pytest.raises(IndexError, match="128"):
+        step(decoder, 3, cache)
+
+
 @torch.inference_mode()
 def test_replays_change_nothing_for_later_passes() -> None:
     decoder = random_decoder(LLAMA, seed=3)

@@ -86,23 +86,25 @@ INLINE void weigh_query(const Crowd *op, float *scores, long n_seen, long first,
     vi lanes = {0};
     for (int i = 0; i < LANES; i++)
         lanes[i] = i;
-    for (long p = 0; p < n_seen; p += LANES) {
-        vf s = load(scores + p);
-        if (op->softcap > 0)
-            s = tanh_of(s / op->softcap) * op->softcap;
-        if (p < first || p + LANES > last) {
-            const vi at = lanes + (int32_t)p;
-            s = choose((at < (int32_t)first) | (at >= (int32_t)last), splat(-INFINITY), s);
-        }
-        store(scores + p, s);
-        tops = larger(s, tops);
+    const int masked = first > 0 || last < (n_seen + LANES - 1) / LANES * LANES;
+    if (op->softcap > 0)
+        for (long p = 0; p < n_seen; p += LANES)
+            store(scores + p, tanh_of(load(scores + p) / op->softcap) * op->softcap);
+    for (long p = 0; masked && p < n_seen; p += LANES) {
+        const vi at = lanes + (int32_t)p;
+        const vi unseen = (at < (int32_t)first) | (at >= (int32_t)last);
+        store(scores + p, choose(unseen, splat(-INFINITY), load(scores + p)));
     }
+    for (long p = 0; p < n_seen; p += LANES)
+        tops = larger(load(scores + p), tops);
     const float here = largest(tops), top = here > state[0] ? here : state[0];
     const float mend = top == state[0] ? 1 : expf(state[0] - top);
     vf total = {0};
     for (long p = 0; p < n_seen; p += LANES) {
-        vf s = load(scores + p), w = exponential(s - top);
-        w = choose(s == splat(-INFINITY), (vf){0}, w);
+        const vf s = load(scores + p);
+        vf w = exponential(s - top);
+        if (masked)
+            w = choose(s == splat(-INFINITY), (vf){0}, w);
         store_kind(scores, p, w, pairs ? BF16 : F32); /* bf16 never overtakes what is read */
         total += w;
     }

@@ -103,6 +103,16 @@ INLINE void finish(const Result *to, long row, const vf v[PANEL_VECTORS])
     }
 }
 
+INLINE void finish_rows(const Result *to, long row, const vf y[][PANEL_VECTORS], int n)
+{
+    const int plain = !to->bias && to->out - to->first >= PANEL;
+    for (int r = 0; plain && r < n; r++)
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            store_kind(to->y, (row + r) * to->out + to->first + v * LANES, y[r][v], to->kind);
+    for (int r = 0; !plain && r < n; r++)
+        finish(to, row + r, y[r]);
+}
+
 INLINE void multiply_rows(const Dense *op, const float *panel, const Result *to, long row, int n)
 {
     vf y[ROWS][PANEL_VECTORS];
@@ -116,8 +126,7 @@ INLINE void multiply_rows(const Dense *op, const float *panel, const Result *to,
         for (int r = 0; r < n; r++)
             for (int v = 0; v < PANEL_VECTORS; v++)
                 y[r][v] += splat(x[r * op->in + k]) * load(panel + v * LANES);
-    for (int r = 0; r < n; r++)
-        finish(to, row + r, y[r]);
+    finish_rows(to, row, y, n);
 }
 
 INLINE void multiply_pairs(const Dense *op, const uint32_t *panel, const Result *to, long row, int n)
@@ -140,8 +149,7 @@ INLINE void multiply_pairs(const Dense *op, const uint32_t *panel, const Result 
     for (int r = 0; k < op->in && r < n; r++)
         for (int v = 0; v < PANEL_VECTORS; v++)
             y[r][v] = add_pairs(y[r][v], load_bits(panel + v * LANES), splat_bits(x[r * op->in + k]));
-    for (int r = 0; r < n; r++)
-        finish(to, row + r, y[r]);
+    finish_rows(to, row, y, n);
 }
 
 INLINE void multiply_some(const Dense *op, const float *panel, const Result *to, long row, int n)

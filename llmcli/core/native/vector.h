@@ -44,7 +44,23 @@ INLINE vf splat(float x) { return x - (vf){0}; }
 INLINE vu splat_bits(uint32_t x) { return x - (vu){0}; }
 
 INLINE vf choose(vi mask, vf yes, vf no) { return (vf)(((vi)yes & mask) | ((vi)no & ~mask)); }
-INLINE vf larger(vf a, vf b) { return choose(a > b, a, b); }
+/* Where one is NaN, b. */
+INLINE vf larger(vf a, vf b)
+{
+#if defined(__AVX512F__) && VECTOR == 64
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#else
+    return choose(a > b, a, b);
+#endif
+}
+INLINE vf smaller(vf a, vf b)
+{
+#if defined(__AVX512F__) && VECTOR == 64
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#else
+    return choose(a < b, a, b);
+#endif
+}
 INLINE vf magnitude(vf a) { return (vf)((vi)a & 0x7fffffff); }
 
 /* fp32 from bf16: its upper half. */
@@ -169,8 +185,7 @@ INLINE float largest(vf v)
 /* e^x to about 1 unit in the last place: x = n ln 2 + r, a polynomial in r, n into the exponent. */
 INLINE vf exponential(vf x)
 {
-    x = choose(x > 88.0f, splat(88.0f), x);
-    x = choose(x < -87.0f, splat(-87.0f), x);
+    x = larger(splat(-87.0f), smaller(splat(88.0f), x));
     const float shifter = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
     vf n = x * 1.44269504f + shifter;
     vu exponent = (vu)n << 23;
