@@ -59,6 +59,7 @@ def main(folder: Path, precision: str, threads: int) -> None:
     import torch
 
     from llmcli.checkpoint.store import resolve
+    from llmcli.core.kernels import one_thread
     from llmcli.core.sampling import Sampler
     from llmcli.core.sampling_spec import SamplingSpec
     from llmcli.engine import session
@@ -83,7 +84,8 @@ def main(folder: Path, precision: str, threads: int) -> None:
     logits = prefill(model.decoder, [place * 7919 % size for place in range(DEPTH)], cache)
     spans: dict[str, list[float]] = {FORWARD: [], FREE: [], UNDER: []}
     for step in range(WARM_UPS + STEPS):
-        logits = logits.index_fill(0, torch.tensor([end]), -100.0)
+        with torch.inference_mode(), one_thread():
+            logits = logits.index_fill(0, torch.tensor([end]), -100.0)
         started = perf_counter_ns()
         free.draw(logits, (), ())
         drawn = perf_counter_ns()

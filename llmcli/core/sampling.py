@@ -34,10 +34,11 @@ class Draw:
 
 @dataclass(frozen=True)
 class Mask:
-    """Which tokens a grammar allows: `allowed` (vocab_size,), bool. Where the answer may not end
-    yet, `ending` may be the token that leads there: it takes over from `stop_ids`."""
+    """Which tokens a grammar allows: `barrier` (vocab_size,) is 0 for them, -inf for others. Where
+    the answer may not end yet, `ending` may be the token that leads there: it takes over from
+    `stop_ids`."""
 
-    allowed: Tensor
+    barrier: Tensor
     ending: int | None = None
     stop_ids: Sequence[int] = ()
 
@@ -72,7 +73,7 @@ def apply_mask(logits: Tensor, mask: Mask) -> Tensor:
         both = logits[_beside(logits, [mask.ending, *mask.stop_ids])]
         place = _beside(logits, [mask.ending])
         logits = logits.index_put((place,), torch.logsumexp(both, dim=0))
-    return torch.where(mask.allowed, logits, -math.inf)
+    return logits + mask.barrier
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -205,12 +206,6 @@ def _beside(logits: Tensor, values: list[int] | list[float]) -> Tensor:
     return made if logits.is_cpu else made.pin_memory().to(logits.device, non_blocking=True)
 
 
-def _first_of_the_best(logits: Tensor) -> tuple[int, float]:
-    """Where the largest first stands, and the largest: NaN where one is."""
-    largest, place = logits.max(dim=0)
-    return int(place), float(largest)
-
-
 def _check(peak: float, answer: Sequence[int], *, steered: bool = False) -> None:
     if not math.isfinite(peak):
         fault = "no token is allowed" if steered else f"the model produced {peak}"
@@ -261,9 +256,12 @@ class Sampler:
             _check(peak, answer)
             allowed = self._steer(logits, prompt, answer, mask)
             if allowed is not logits:
-                best, peak = _first_of_the_best(allowed)
+                peak = float(allowed.max())
                 _check(peak, answer, steered=True)
-            token = best if self.spec.temperature == 0 else int(self._choose(allowed, peak))
+            if self.spec.temperature == 0:
+                token = best if allowed is logits else int(allowed.argmax())
+            else:
+                token = int(self._choose(allowed, peak))
         return Draw(token, float(logits[token]) - total)
 
     def drawn(

@@ -17,7 +17,8 @@ from llmcli.engine.thinking import TAGS, ThinkingFilter
 from llmcli.engine.way_out import WayOut
 from llmcli.errors import GenerationError, UsageError
 
-_BITS = torch.tensor([[byte >> bit & 1 for bit in range(8)] for byte in range(256)]).bool()
+# What the bits of a byte bar: 0 where one is set, else -inf.
+_BARRIERS = torch.tensor([[byte >> bit & 1 for bit in range(8)] for byte in range(256)]).log()
 # How much less likely (in ln) than the best of what is allowed a stop id may be to be a wish to
 # end; and than the best of all, to be looked at.
 _WISH, _HINT = 5.0, 12.0
@@ -106,7 +107,9 @@ class ConstrainedAnswer:
         return twin._mask
 
     def _free(self, logits: Tensor) -> Mask:
-        return Mask(~_only(self._vocabulary.stop_ids, logits))
+        barrier = torch.zeros(len(logits))
+        barrier[[*self._vocabulary.stop_ids]] = -math.inf
+        return Mask(barrier.to(logits.device))
 
     def _mask(self, logits: Tensor) -> Mask:
         bits = self._matcher.compute_bitmask()
@@ -115,17 +118,17 @@ class ConstrainedAnswer:
             raise GenerationError(f"the grammar cannot be followed any further: {reason}")
         if bits != self._unpacked[0]:
             packed = torch.frombuffer(bytearray(bits), dtype=torch.uint8).int()
-            unpacked = _BITS.index_select(0, packed).view(-1)[: len(logits)]
+            unpacked = _BARRIERS.index_select(0, packed).view(-1)[: len(logits)]
             self._unpacked = bits, unpacked.to(logits.device)
-        allowed = self._unpacked[1]
+        barrier = self._unpacked[1]
         if self._openings:
-            allowed = allowed | _only(self._openings, logits)
-        if self._matcher.is_accepting() or not self._wishes(logits, allowed):
-            return Mask(allowed)
+            barrier = torch.maximum(barrier, _only(self._openings, logits))
+        if self._matcher.is_accepting() or not self._wishes(logits, barrier):
+            return Mask(barrier)
         ending = self._way_out.ending(self._matcher)
-        return Mask(allowed, ending, self._vocabulary.stop_ids)
+        return Mask(barrier, ending, self._vocabulary.stop_ids)
 
-    def _wishes(self, logits: Tensor, allowed: Tensor) -> bool:
+    def _wishes(self, logits: Tensor, barrier: Tensor) -> bool:
         """Whether the model would rather end than go on with what is allowed."""
         if not self._vocabulary.stop_ids:
             return False
@@ -133,7 +136,7 @@ class ConstrainedAnswer:
         stop = float(logits.index_select(0, self._stop_ids).max())
         if stop < float(logits.max()) - _HINT:
             return False
-        return stop > float(apply_mask(logits, Mask(allowed)).max()) - _WISH
+        return stop > float(apply_mask(logits, Mask(barrier)).max()) - _WISH
 
     def _way_in(self, left: int) -> list[int] | None:
         """The way to the end, where so little room is left that a token may be too much."""
@@ -169,7 +172,7 @@ def constrained_answer(
 
 
 def _only(tokens: Iterable[int], logits: Tensor) -> Tensor:
-    """A mask (vocab_size,) that allows just these."""
-    allowed = torch.zeros(len(logits), dtype=torch.bool)
-    allowed[[*tokens]] = True
-    return allowed.to(logits.device)
+    """A mask's barrier (vocab_size,) that lets just these through."""
+    barrier = torch.full((len(logits),), -math.inf)
+    barrier[[*tokens]] = 0
+    return barrier.to(logits.device)

@@ -1,6 +1,7 @@
 """The sampler: each stage by its definition, the whole by its frequencies."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -241,17 +242,21 @@ def test_at_temperature_zero_the_trace_leaves_the_likeliest_alone() -> None:
     assert [kept(stages[name]) for name in FILTERS] == [[2]] * 4
 
 
+def barring(allowed: list[bool]) -> Mask:
+    return Mask(torch.tensor(allowed).float().log())
+
+
 def test_a_mask_rules_out_and_leaves_the_rest_as_it_is() -> None:
     logits = torch.tensor([3.0, 2.0, 1.0, 0.0])
-    masked = apply_mask(logits, Mask(torch.tensor([False, True, False, True])))
+    masked = apply_mask(logits, barring([False, True, False, True]))
     assert masked.tolist() == [-math.inf, 2.0, -math.inf, 0.0]
     assert logits.tolist() == [3.0, 2.0, 1.0, 0.0]
 
 
 def test_the_token_that_leads_to_the_end_takes_over_from_the_stop_ids() -> None:
     logits = torch.tensor([3.0, 2.0, 1.0, 0.0])
-    allowed = torch.tensor([False, False, True, True])
-    masked = apply_mask(logits, Mask(allowed, ending=3, stop_ids=[0, 1]))
+    mask = replace(barring([False, False, True, True]), ending=3, stop_ids=[0, 1])
+    masked = apply_mask(logits, mask)
     probabilities = torch.softmax(logits, 0)
     given = probabilities[[0, 1, 3]].sum() / probabilities[2]
     assert float((masked[3] - masked[2]).exp()) == pytest.approx(float(given), rel=1e-5)
@@ -263,7 +268,7 @@ def test_the_token_that_leads_to_the_end_takes_over_from_the_stop_ids() -> None:
 def test_only_what_is_allowed_is_drawn(logits: torch.Tensor, data: st.DataObject) -> None:
     flags = st.lists(st.booleans(), min_size=len(logits), max_size=len(logits))
     allowed = data.draw(flags.filter(any))
-    mask = Mask(torch.tensor(allowed))
+    mask = barring(allowed)
     spec = SamplingSpec(temperature=data.draw(st.sampled_from([0.0, 1.0])), top_p=0.5, seed=1)
     draw = Sampler(spec).draw(logits, [], [], mask)
     assert allowed[draw.token]
@@ -273,7 +278,7 @@ def test_only_what_is_allowed_is_drawn(logits: torch.Tensor, data: st.DataObject
 
 def test_a_mask_that_allows_nothing_is_an_error() -> None:
     with pytest.raises(GenerationError, match="no token is allowed at token 1"):
-        Sampler(SamplingSpec()).draw(torch.zeros(3), [], [5], Mask(torch.zeros(3).bool()))
+        Sampler(SamplingSpec()).draw(torch.zeros(3), [], [5], barring([False] * 3))
 
 
 @given(logit_vectors, st.integers(1, 45))

@@ -204,7 +204,7 @@ def test_a_token_that_may_open_a_thought_is_allowed_once_and_first(demo: Model) 
     seen = []
 
     def draw(mask, token=opening):
-        seen.append(bool(mask.allowed[opening]))
+        seen.append(bool(mask.barrier[opening] == 0))
         return Draw(token, 0.0)
 
     quote = vocabulary.bytes_to_id[b'"']

@@ -131,7 +131,7 @@ def test_the_keys_of_the_report(model: Model) -> None:
 
 def test_what_a_mask_rules_out_comes_last_and_in_its_own_order(model: Model) -> None:
     def mask(logits: torch.Tensor) -> sampling.Mask:
-        return sampling.Mask(torch.arange(len(logits)) == 200)
+        return sampling.Mask((torch.arange(len(logits)) == 200).float().log())
 
     view = run(model, [5, 6, 7], SamplingSpec(), top=6, mask=mask)
     free = run(model, [5, 6, 7], SamplingSpec(), top=6)
