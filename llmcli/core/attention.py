@@ -140,7 +140,7 @@ class Attention(nn.Module):
 
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
         if sight.count == 1:
-            if sight.window is not None:
+            if sight.window is not None and sight.position is None:
                 k, v = k[:, :, -sight.window :], v[:, :, -sight.window :]
             # The query heads of a group are rows of one query matrix: keys are read once for all.
             grouped = q.reshape(q.shape[0], self.n_kv_heads, -1, self.d_head)
