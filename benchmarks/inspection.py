@@ -12,11 +12,10 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.hollow import Tensor, llama_tensors, write_folder
-from benchmarks.models import LLAMA, SHAPES
+from benchmarks.models import LLAMA, SMOLLM2_135M
 from benchmarks.page import table
 from benchmarks.place import PYTHON, run, tell
 
-SMOLLM2_135M = SHAPES["SmolLM2-135M"]
 LLAMA3_70B = {
     **LLAMA,
     "vocab_size": 128256,

@@ -21,6 +21,7 @@ SMOLLM2_135M = {
     "num_attention_heads": 9,
     "num_key_value_heads": 3,
     "max_position_embeddings": 8192,
+    "rope_theta": 100000,
     "tie_word_embeddings": True,
 }
 SHAPES = {

@@ -5,23 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hollow import BYTES, Shape, llama_tensors, write_folder, write_hollow
+from benchmarks.models import SMOLLM2_135M
 
-__all__ = ["BYTES", "Shape", "llama_tensors", "write_hollow"]
+__all__ = ["BYTES", "SMOLLM2_135M", "Shape", "llama_tensors", "write_hollow"]
 
-SMOLLM2_135M: dict[str, Any] = {
-    "model_type": "llama",
-    "vocab_size": 49152,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "max_position_embeddings": 8192,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 100000,
-    "tie_word_embeddings": True,
-    "torch_dtype": "bfloat16",
-}
 LLAMA3_8B: dict[str, Any] = {
     "model_type": "llama",
     "vocab_size": 128256,

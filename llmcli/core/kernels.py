@@ -21,7 +21,14 @@ native = _native  # for `ops`
 
 # In the order of their numbers in native/operations.h.
 _OPERATIONS = (
-    *("linear", "packed linear", "attention", "norm", "activation", "add", "gather", "embedding"),
+    "linear",
+    "packed linear",
+    "attention",
+    "norm",
+    "activation",
+    "add",
+    "gather",
+    "embedding",
 )
 
 _chosen = "torch"

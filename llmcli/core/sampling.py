@@ -131,12 +131,6 @@ def entropy_bits(logits: Tensor) -> float:
     return float(torch.special.entr(torch.softmax(logits.float(), dim=0)).sum()) / math.log(2)
 
 
-def steers(spec: SamplingSpec) -> bool:
-    """Whether there is a penalty or a bias."""
-    penalties = spec.frequency_penalty or spec.presence_penalty or spec.repetition_penalty != 1
-    return bool(penalties or spec.logit_bias)
-
-
 def steer(
     spec: SamplingSpec,
     logits: Tensor,
@@ -217,7 +211,7 @@ class Sampler:
 
     def __init__(self, spec: SamplingSpec, device: torch.device | str = "cpu") -> None:
         self.spec = spec
-        self._likeliest = spec.temperature == 0 and not steers(spec)
+        self._likeliest = spec.temperature == 0 and not spec.steers
         self._random = torch.Generator(device)
         if spec.seed is None:
             self._random.seed()

@@ -45,3 +45,9 @@ class SamplingSpec:
         for token, bias in self.logit_bias.items():
             if not math.isfinite(bias):
                 raise UsageError(f"logit_bias of token {token} must be a number, not {bias}")
+
+    @property
+    def steers(self) -> bool:
+        """Whether there is a penalty or a bias."""
+        penalties = self.frequency_penalty or self.presence_penalty or self.repetition_penalty != 1
+        return bool(penalties or self.logit_bias)

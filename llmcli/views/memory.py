@@ -121,8 +121,8 @@ class Activations:
     prompt's first `positions`: `per_position` numbers for each, and logits of the last in fp32.
 
     Native kernels hold up to a third less; torch in bf16, on a CPU without arithmetic for it, up to
-    1.8 times as much. Not in it are masks, which windows and later passes need (positions × all
-    that are seen, a byte each, and a number each where torch attends), and the scores that torch
+    1.8 times as much. Not in it, where torch attends, are the masks that windows and later
+    passes need (positions × all that are seen, a byte and a number each), and the scores that it
     writes out where the family caps them.
     """
 

@@ -11,9 +11,9 @@ typedef struct {
     const Attention *a;
     const Held *held;
     long position, chunks, rows; /* rows: of one piece */
-    Kind kind;                 /* of q, and of the keys and values to attend to */
-    char *q;                   /* (n, heads, width), rotated and scaled */
-    const void *keys, *values; /* those to attend to: the cache's, or a copy in fp32 */
+    Kind kind;                   /* of q, and of the keys and values where there are many tokens */
+    char *q;                     /* (n, heads, width), rotated and scaled */
+    const void *keys, *values;   /* those to attend to: the cache's, or a copy in fp32 */
     long stride; /* numbers from one head's keys to the next one's */
     float *rooms;
     long room; /* numbers, for each thread */

@@ -25,6 +25,7 @@ typedef struct {
     void *y;
     Kind x_kind, w_kind, bias_kind, y_kind;
     float *wide; /* room for x in fp32, as dense_prepare lays it */
+    long ahead;  /* from a panel to the next one of the same thread */
 } Dense;
 
 /* The same with W = (code - zero) * scale. The layout is described in packed.h. */

@@ -4,6 +4,20 @@
 
 #include "pool.h"
 
+int read_arguments(PyObject *const *given, Py_ssize_t n, long long *whole, int n_whole,
+                   double *real, int n_real)
+{
+    if (n != n_whole + n_real) {
+        PyErr_Format(PyExc_TypeError, "%d arguments expected, not %zd", n_whole + n_real, n);
+        return 0;
+    }
+    for (int i = 0; i < n_whole; i++)
+        whole[i] = PyLong_AsLongLong(given[i]);
+    for (int i = 0; i < n_real; i++)
+        real[i] = PyFloat_AsDouble(given[n_whole + i]);
+    return !PyErr_Occurred();
+}
+
 static PyObject *dense(PyObject *self, PyObject *const *given, Py_ssize_t n)
 {
     (void)self;

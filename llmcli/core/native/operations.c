@@ -115,6 +115,7 @@ static void dense_prepare_piece(void *context, long piece)
 
 static int run_dense(Dense op)
 {
+    op.ahead = pool_size();
     op.wide = scratch(0, sizeof(float) * (size_t)(op.n * op.in));
     if (!op.wide)
         return 0;

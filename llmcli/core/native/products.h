@@ -103,16 +103,6 @@ INLINE void finish(const Result *to, long row, const vf v[PANEL_VECTORS])
     }
 }
 
-INLINE void finish_rows(const Result *to, long row, const vf y[][PANEL_VECTORS], int n)
-{
-    const int plain = !to->bias && to->out - to->first >= PANEL;
-    for (int r = 0; plain && r < n; r++)
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            store_kind(to->y, (row + r) * to->out + to->first + v * LANES, y[r][v], to->kind);
-    for (int r = 0; !plain && r < n; r++)
-        finish(to, row + r, y[r]);
-}
-
 INLINE void multiply_rows(const Dense *op, const float *panel, const Result *to, long row, int n)
 {
     vf y[ROWS][PANEL_VECTORS];
@@ -126,7 +116,8 @@ INLINE void multiply_rows(const Dense *op, const float *panel, const Result *to,
         for (int r = 0; r < n; r++)
             for (int v = 0; v < PANEL_VECTORS; v++)
                 y[r][v] += splat(x[r * op->in + k]) * load(panel + v * LANES);
-    finish_rows(to, row, y, n);
+    for (int r = 0; r < n; r++)
+        finish(to, row + r, y[r]);
 }
 
 INLINE void multiply_pairs(const Dense *op, const uint32_t *panel, const Result *to, long row, int n)
@@ -149,7 +140,8 @@ INLINE void multiply_pairs(const Dense *op, const uint32_t *panel, const Result 
     for (int r = 0; k < op->in && r < n; r++)
         for (int v = 0; v < PANEL_VECTORS; v++)
             y[r][v] = add_pairs(y[r][v], load_bits(panel + v * LANES), splat_bits(x[r * op->in + k]));
-    finish_rows(to, row, y, n);
+    for (int r = 0; r < n; r++)
+        finish(to, row + r, y[r]);
 }
 
 INLINE void multiply_some(const Dense *op, const float *panel, const Result *to, long row, int n)
@@ -168,11 +160,11 @@ static void multiply(const Dense *op, long panel, long first, long last, float *
         lay_pairs(op, panel * PANEL, (uint32_t *)room);
     else
         lay_plain(op, panel * PANEL, room);
-    const long size = size_of(op->w_kind), all = op->in * size * PANEL;
-    const char *next = (const char *)op->w + (panel + 2) * all;
-    const long step = all * ROWS / (last - first) / 64 + 1;
+    /* Meanwhile the next panel that this thread is likely to take comes nearer. */
+    const long bytes = op->in * size_of(op->w_kind) * PANEL, each = bytes * ROWS / (last - first) + 64;
+    const char *next = (const char *)op->w + (panel + op->ahead) * bytes;
     for (; first + ROWS <= last; first += ROWS) {
-        for (long i = 0; i < step; i++, next += 64)
+        for (long i = 0; i < each; i += 64, next += 64)
             __builtin_prefetch(next, 0, 2);
         multiply_some(op, room, &to, first, ROWS);
     }

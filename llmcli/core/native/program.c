@@ -4,20 +4,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-int read_arguments(PyObject *const *given, Py_ssize_t n, long long *whole, int n_whole,
-                   double *real, int n_real)
-{
-    if (n != n_whole + n_real) {
-        PyErr_Format(PyExc_TypeError, "%d arguments expected, not %zd", n_whole + n_real, n);
-        return 0;
-    }
-    for (int i = 0; i < n_whole; i++)
-        whole[i] = PyLong_AsLongLong(given[i]);
-    for (int i = 0; i < n_real; i++)
-        real[i] = PyFloat_AsDouble(given[n_whole + i]);
-    return !PyErr_Occurred();
-}
-
 typedef struct {
     Operation *operations;
     long n, room;
@@ -87,9 +73,7 @@ static int64_t now_ns(void)
 /* A program and `count` whole numbers. Returns 0 and sets the error where that is not given. */
 static Program *read_program(PyObject *const *given, Py_ssize_t n, long long *a, int count)
 {
-    if (n != count + 1)
-        return PyErr_Format(PyExc_TypeError, "%d arguments expected, not %zd", count + 1, n), NULL;
-    return read_arguments(given + 1, count, a, count, 0, 0) ? PyCapsule_GetPointer(given[0], PROGRAM) : 0;
+    return read_arguments(given + 1, n - 1, a, count, 0, 0) ? PyCapsule_GetPointer(given[0], PROGRAM) : 0;
 }
 
 /* Attention that has its cosines at a[0] has them at a[1] from now on, and its sines at a[2]. */
